@@ -1,0 +1,24 @@
+"""What a run may be told: the schema, safe YAML, overrides and registries."""
+
+from .configurable import configurable
+from .defaults import get_cfg
+from .diff import ABSENT, diff_configs, format_diff
+from .errors import ConfigError, FrozenConfigError, UnknownKeyError, WrongTypeError
+from .node import CfgNode
+from .registry import Registry
+from .safe_yaml import load_yaml
+
+__all__ = [
+    "ABSENT",
+    "CfgNode",
+    "ConfigError",
+    "FrozenConfigError",
+    "Registry",
+    "UnknownKeyError",
+    "WrongTypeError",
+    "configurable",
+    "diff_configs",
+    "format_diff",
+    "get_cfg",
+    "load_yaml",
+]

@@ -1,0 +1,57 @@
+"""What goes wrong with a config, as exceptions whose text is meant for the person who wrote it."""
+
+import difflib
+import reprlib
+from collections.abc import Iterable
+from typing import Any
+
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxother = _REPR.maxlong = 80
+
+
+class ConfigError(ValueError):
+    """A config that cannot be read or merged; the text names the file, the line and the remedy."""
+
+
+class WrongTypeError(ConfigError, TypeError):
+    """A value of another type than its key expects."""
+
+
+class UnknownKeyError(KeyError):
+    """A name that nothing is known by; the text holds the nearest known one."""
+
+    def __str__(self) -> str:
+        # KeyError would print the repr of its text: quoted, its newlines escaped.
+        return str(self.args[0]) if self.args else ""
+
+
+class FrozenConfigError(AttributeError):
+    """An attempt to change a frozen config."""
+
+
+def show(value: Any) -> str:
+    """Return `value` with its type in at most about 100 characters, for the text of an error."""
+    if value is None:
+        return "None"
+    kind = type(value).__name__
+    try:
+        return f"the {kind} {_REPR.repr(value)}"
+    except (ValueError, RecursionError):  # Python writes no int of more than 4,300 digits
+        return f"{kind} that is too large to show"
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that `name` was most likely meant to be, or None.
+
+    In this order: the same but for upper and lower case; the end of exactly one dotted name (``BASE_LR`` for
+    ``SOLVER.BASE_LR``); the most similar one (`difflib`, at least 60% alike).
+    """
+    folded = {candidate.upper(): candidate for candidate in known}
+    wanted = name.upper()
+    if wanted in folded:
+        return folded[wanted]
+    tails = [key for key in folded if key.endswith("." + wanted.rpartition(".")[2])]
+    if len(tails) == 1:
+        return folded[tails[0]]
+    similar = difflib.get_close_matches(wanted, folded, n=1)
+    return folded[similar[0]] if similar else None

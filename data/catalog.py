@@ -1,0 +1,66 @@
+"""Data sets by name, and the folder below which they lie."""
+
+import builtins
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from steploop.config import UnknownKeyError
+from steploop.config.errors import nearest
+
+
+def datasets_root() -> Path:
+    """Return the folder that holds the data sets: $STEPLOOP_DATASETS, or "datasets" below the working directory."""
+    return Path(os.environ.get("STEPLOOP_DATASETS") or "datasets")
+
+
+class Catalog:
+    """Remembers how to make each data set; nothing is read before `get`."""
+
+    def __init__(self) -> None:
+        self._makers: dict[str, Callable[[], Any]] = {}
+
+    def register(self, name: str, func: Callable[[], Any]) -> None:
+        """Let `name` stand for what `func()` returns; `func` should return the same at every call.
+
+        Raises:
+            TypeError: if `func` cannot be called.
+            ValueError: if the name is taken.
+        """
+        if not callable(func):
+            raise TypeError(f"data set {name!r}: expected a function without arguments, got {type(func).__name__}")
+        if name in self._makers:
+            raise ValueError(f"a data set {name!r} is registered already: remove it first, or choose another name")
+        self._makers[name] = func
+
+    def get(self, name: str) -> Any:
+        """Make and return the data set.
+
+        Raises:
+            UnknownKeyError: (a KeyError) if the name is unknown; it says which one is nearest.
+        """
+        if name not in self._makers:
+            close = nearest(name, self._makers)
+            hint = f"did you mean {close!r}? " if close else ""
+            raise UnknownKeyError(f"no data set is registered as {name!r}: {hint}known are {self.list()}")
+        return self._makers[name]()
+
+    def remove(self, name: str) -> None:
+        """Forget a name.
+
+        Raises:
+            KeyError: if it is unknown.
+        """
+        del self._makers[name]
+
+    def list(self) -> builtins.list[str]:
+        """Return the names in alphabetical order."""
+        return sorted(self._makers)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._makers
+
+
+DatasetCatalog = Catalog()
+"""The data sets that projects register by name."""

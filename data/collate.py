@@ -1,0 +1,43 @@
+"""Makes a batch of samples, and refuses what it does not know."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+
+def collate(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return one dict of batches from a list of dicts of samples.
+
+    Tensors of one shape and dtype are stacked along a new first dimension, integers become an int64 tensor of shape
+    (B,), strings a list.
+
+    Raises:
+        ValueError: if there are no samples, they differ in their keys, or tensors of one key differ in shape.
+        TypeError: if a value is anything else, or one key's values differ in type; it names the key.
+    """
+    if not samples:
+        raise ValueError("expected at least one sample to make a batch of, got none")
+    keys = samples[0].keys()
+    for sample in samples:
+        if sample.keys() != keys:
+            raise ValueError(f"samples of one batch differ in their keys: {sorted(keys)} and {sorted(sample.keys())}")
+    return {key: _collate_values(key, [sample[key] for sample in samples]) for key in keys}
+
+
+def _collate_values(key: str, values: list[Any]) -> Any:
+    if all(isinstance(value, torch.Tensor) for value in values):
+        shapes = {tuple(value.shape) for value in values}
+        if len(shapes) > 1:
+            raise ValueError(f"tensors of {key!r} differ in shape, so they make no batch: {sorted(shapes)}")
+        return torch.stack(values)
+    if all(isinstance(value, int | np.integer) for value in values):
+        return torch.tensor(values, dtype=torch.int64)
+    if all(isinstance(value, str) for value in values):
+        return values
+    types = sorted({type(value).__name__ for value in values})
+    raise TypeError(
+        f"cannot make a batch of {key!r}: expected only tensors, only integers or only strings, got {types}; "
+        "convert it in the mapper, or give the loader another collate_fn"
+    )

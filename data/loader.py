@@ -1,0 +1,139 @@
+"""Feeds batches from worker processes: for ever from any step (training), or each item once (evaluation)."""
+
+import signal
+from collections.abc import Callable, Iterator, Sized
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from .collate import collate
+from .samplers import InferenceSampler, StepBatchSampler
+
+CollateFn = Callable[[list[Any]], Any]
+
+
+class TrainLoader:
+    """An infinite loader that can start at any step.
+
+    Each iterator starts at the step of the last `seek` and ends the one before it. Workers and the memory they hold
+    live as long as an iterator: `close` ends them.
+
+    Args:
+        dataset: takes a `Draw`; see MappedDataset.
+        batch_sampler: which samples this rank gets.
+        num_workers: processes that make batches ahead of time; 0 makes them in this one. The batches are the same.
+        seed: seed of the workers' own generators, >= 0; no sample of a MappedDataset depends on it.
+        collate_fn: makes a batch of a list of samples.
+        pin_memory: put batches into page-locked memory, for a faster copy to a GPU.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset[Any],
+        batch_sampler: StepBatchSampler,
+        *,
+        num_workers: int = 0,
+        seed: int = 0,
+        collate_fn: CollateFn = collate,
+        pin_memory: bool = False,
+    ) -> None:
+        self.dataset = dataset
+        self.batch_sampler = batch_sampler
+        self.num_workers = num_workers
+        self._loader = _data_loader(dataset, batch_sampler, num_workers, seed, collate_fn, pin_memory)
+        self._batches: _Batches | None = None
+
+    @property
+    def batch_size(self) -> int:
+        """Samples of one optimizer step over all ranks and micro-batches."""
+        return self.batch_sampler.batch_size
+
+    @property
+    def epoch_length(self) -> int:
+        """Samples of one epoch over all ranks."""
+        return self.batch_sampler.sampler.epoch_length
+
+    def seek(self, step: int) -> None:
+        """Let the next iterator start at `step` >= 0, at the cost of one epoch's order."""
+        self.batch_sampler.seek(step)
+
+    def __iter__(self) -> Iterator[Any]:
+        self.close()
+        self._batches = _Batches(iter(self._loader))
+        return self._batches
+
+    def close(self) -> None:
+        """End the running iterator and its workers. The loader can be iterated over again."""
+        if self._batches is not None:
+            self._batches.close()
+            self._batches = None
+
+
+class _Batches(Iterator[Any]):
+    """An iterator of DataLoader whose workers end when it is closed or fails, whoever still refers to it."""
+
+    def __init__(self, batches: Iterator[Any]) -> None:
+        self._batches: Iterator[Any] | None = batches
+
+    def __next__(self) -> Any:
+        if self._batches is None:
+            raise RuntimeError("this iterator was closed, by an error, close() or a newer one: iterate over the loader")
+        try:
+            return next(self._batches)
+        except BaseException:  # also Ctrl-C: a traceback would keep the workers alive
+            self.close()
+            raise
+
+    def close(self) -> None:
+        batches, self._batches = self._batches, None
+        # Deleting it would do the same, but only once nothing refers to it.
+        shutdown = getattr(batches, "_shutdown_workers", None)
+        if shutdown is not None:
+            shutdown()
+
+
+def build_test_loader(
+    dataset: Dataset[Any],
+    batch_size: int,
+    *,
+    rank: int = 0,
+    world_size: int = 1,
+    num_workers: int = 0,
+    collate_fn: CollateFn = collate,
+    pin_memory: bool = False,
+) -> DataLoader[Any]:
+    """Return a finite loader of this rank's share of the items; see InferenceSampler for which those are.
+
+    Raises:
+        TypeError: if the data set has no length.
+    """
+    if not isinstance(dataset, Sized):
+        raise TypeError(f"expected a data set with a length, got {type(dataset).__name__}")
+    sampler = InferenceSampler(len(dataset), batch_size, rank=rank, world_size=world_size)
+    return _data_loader(dataset, sampler, num_workers, 0, collate_fn, pin_memory)
+
+
+def _data_loader(
+    dataset: Dataset[Any],
+    batch_sampler: StepBatchSampler | InferenceSampler,
+    num_workers: int,
+    seed: int,
+    collate_fn: CollateFn,
+    pin_memory: bool,
+) -> DataLoader[Any]:
+    return DataLoader(
+        dataset,
+        batch_sampler=batch_sampler,
+        num_workers=num_workers,
+        collate_fn=collate_fn,
+        pin_memory=pin_memory,
+        worker_init_fn=_ignore_interrupt,
+        # Without one, each iterator draws its workers' seed from the global generator.
+        generator=torch.Generator().manual_seed(seed),
+    )
+
+
+def _ignore_interrupt(worker_id: int) -> None:
+    # Ctrl-C reaches the whole process group; the main process decides what it means, and ends its workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

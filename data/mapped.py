@@ -1,0 +1,49 @@
+"""A data set whose samples are computed from an item and that sample's own random numbers."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from .stream import Draw, check_seed, sample_rng
+
+
+class SampleError(ValueError):
+    """A sample could not be made. The message names its item; the cause is the mapper's own error."""
+
+
+class MappedDataset(Dataset[Any]):
+    """Reads items through a mapper.
+
+    Args:
+        items: what the data set consists of, such as paths with labels.
+        mapper: ``mapper(item, rng) -> sample``; all its randomness comes from `rng`. Worker processes started by
+            another method than fork need it to be picklable: a function or object of a module, not a lambda.
+        seed: seed of the samples' random numbers, >= 0.
+    """
+
+    def __init__(self, items: Sequence[Any], mapper: Callable[[Any, np.random.Generator], Any], seed: int = 0) -> None:
+        self.items = items
+        self.mapper = mapper
+        self.seed = check_seed(seed)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, draw: Draw | int) -> Any:
+        """Return a sample. A plain index stands for the draw at the position of the same number.
+
+        Raises:
+            IndexError: if there is no such item.
+            SampleError: if the mapper fails, whatever the mapper raised.
+        """
+        index, position = draw if isinstance(draw, Draw) else (draw, draw)
+        item = self.items[index]
+        try:
+            return self.mapper(item, sample_rng(self.seed, position))
+        except Exception as error:
+            raise SampleError(
+                f"item {index} of the data set, {item!r}, gave no sample at position {position}: "
+                f"{type(error).__name__}: {error}"
+            ) from error

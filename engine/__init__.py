@@ -1,0 +1,100 @@
+"""The training engine: a loop with hooks, and what a run needs around it."""
+
+from . import comm, hooks
+from .arguments import default_argument_parser
+from .checkpoint import Checkpointer
+from .command import clear_errors
+from .defaults import DefaultTrainer, create_ddp_model, default_writers
+from .device import resolve_device
+from .environment import collect_env_info
+from .evaluator import (
+    DatasetEvaluator,
+    DatasetEvaluators,
+    flatten_results_dict,
+    inference_context,
+    inference_on_dataset,
+    print_csv_format,
+    verify_results,
+)
+from .events import EventStorage, EventWriter, get_event_storage, has_event_storage
+from .history import HistoryBuffer
+from .hook_base import HookBase
+from .hooks import (
+    BestCheckpointer,
+    CallbackHook,
+    EvalHook,
+    GradientClipping,
+    IterationTimer,
+    LRScheduler,
+    PeriodicCheckpointer,
+    PeriodicWriter,
+    ProgressBar,
+)
+from .launch import DEFAULT_TIMEOUT, launch
+from .logger import log_every_n_seconds, log_first_n, setup_logger
+from .seeding import seed_all_rng
+from .setup import default_setup, setup_config
+from .simple_trainer import AMPTrainer, SimpleTrainer
+from .solver import (
+    LRMultiplier,
+    WarmupParamScheduler,
+    build_lr_scheduler,
+    build_optimizer,
+    get_default_optimizer_params,
+)
+from .train_loop import TrainerBase
+from .writers import CommonMetricPrinter, JSONWriter, TensorboardXWriter
+
+__all__ = [
+    "DEFAULT_TIMEOUT",
+    "AMPTrainer",
+    "BestCheckpointer",
+    "CallbackHook",
+    "Checkpointer",
+    "CommonMetricPrinter",
+    "DatasetEvaluator",
+    "DatasetEvaluators",
+    "DefaultTrainer",
+    "EvalHook",
+    "EventStorage",
+    "EventWriter",
+    "GradientClipping",
+    "HistoryBuffer",
+    "HookBase",
+    "IterationTimer",
+    "JSONWriter",
+    "LRMultiplier",
+    "LRScheduler",
+    "PeriodicCheckpointer",
+    "PeriodicWriter",
+    "ProgressBar",
+    "SimpleTrainer",
+    "TensorboardXWriter",
+    "TrainerBase",
+    "WarmupParamScheduler",
+    "build_lr_scheduler",
+    "build_optimizer",
+    "clear_errors",
+    "collect_env_info",
+    "comm",
+    "create_ddp_model",
+    "default_argument_parser",
+    "default_setup",
+    "default_writers",
+    "flatten_results_dict",
+    "get_default_optimizer_params",
+    "get_event_storage",
+    "has_event_storage",
+    "hooks",
+    "inference_context",
+    "inference_on_dataset",
+    "launch",
+    "log_every_n_seconds",
+    "log_first_n",
+    "print_csv_format",
+    "resolve_device",
+    "seed_all_rng",
+    "setup_config",
+    "setup_logger",
+    "verify_results",
+]

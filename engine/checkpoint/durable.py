@@ -1,0 +1,69 @@
+"""Writing files so that a reader sees the whole old one or the whole new one, whatever happens in between."""
+
+import contextlib
+import errno
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+# The suffix is ours alone, so that cleaning cannot take away a file of somebody else.
+_TEMPORARY = re.compile(r"^\..+\.\d+\.steploop-tmp$")
+
+
+def write_atomically(path: str | os.PathLike[str], write: Callable[[BinaryIO], object]) -> None:
+    """Write a file that survives a power cut once this returns, and that is never seen half written.
+
+    A temporary file in the same folder is written, flushed to the disk and renamed; then the folder is flushed, because
+    the rename is an entry of it. On an error the temporary file is removed and an older file of that name stays.
+
+    Args:
+        path: the file to make or replace.
+        write: called with the temporary file, open for writing.
+
+    Raises:
+        OSError: the disk is full, the folder is read-only or missing.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.steploop-tmp")
+    try:
+        with temporary.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    sync_folder(path.parent)
+
+
+def write_text_atomically(path: str | os.PathLike[str], text: str) -> None:
+    """Write `text` as UTF-8 like `write_atomically`."""
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def sync_folder(folder: str | os.PathLike[str]) -> None:
+    """Flush a folder's entries (new and renamed files) to the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems cannot flush a folder, and say so; there is no other way to ask them.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def clean_temporary(folder: str | os.PathLike[str]) -> list[str]:
+    """Remove the temporary files that killed runs left in `folder`, and return their names.
+
+    Only for who owns the folder and is not saving: another run's save in flight would lose its file.
+    """
+    leftovers = [entry for entry in Path(folder).iterdir() if _TEMPORARY.match(entry.name)]
+    for entry in leftovers:
+        entry.unlink(missing_ok=True)
+    return sorted(entry.name for entry in leftovers)

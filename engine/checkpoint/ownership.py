@@ -1,0 +1,143 @@
+"""One run in one folder: the second one ends with an error that names the first."""
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import socket
+import threading
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import IO
+
+_NAME = ".lock"
+_HEARTBEAT_SECONDS = 10
+_STALE_SECONDS = 60
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL)
+# A POSIX lock belongs to the process: a second lockf of the same process succeeds, and closing any descriptor of the
+# file drops the lock. So a process must know by itself what it holds, and must not open that file again.
+_held: set[Path] = set()
+
+
+class FolderLock:
+    """Holds a folder for this process until `release`, the end of the `with`, or the end of the process.
+
+    It is an fcntl.lockf lock on `folder/.lock`: the kernel drops it when the process dies, however it dies, and forked
+    workers do not inherit it. Where the file system has no locks, a thread touches the file every 10 seconds, and a
+    file untouched for a minute is free.
+
+    Args:
+        folder: made if missing.
+
+    Raises:
+        RuntimeError: another process holds it; the message has its host, pid and since when.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.path = Path(folder).resolve() / _NAME
+        if self.path in _held:
+            raise RuntimeError(f"this process (pid {os.getpid()}) already runs in {self.path.parent}")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self.path.open("a+")
+        self._stop = threading.Event()
+        self._heart: threading.Thread | None = None
+        try:
+            self._acquire()
+        except BaseException:
+            self._file.close()
+            raise
+        _held.add(self.path)
+
+    def __enter__(self) -> "FolderLock":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Let the next run have the folder. Twice is once."""
+        if self._file.closed:
+            return
+        self._stop.set()
+        if self._heart is not None:
+            self._heart.join()
+        with contextlib.suppress(OSError):
+            self._file.truncate(0)
+        self._file.close()
+        _held.discard(self.path)
+
+    def _acquire(self) -> None:
+        try:
+            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                raise _busy(self.path, self._file, "") from None
+            if error.errno not in _NO_LOCKS:
+                raise
+            self._acquire_by_heartbeat()
+        self._sign()
+
+    def _acquire_by_heartbeat(self) -> None:
+        age = _age(self.path)
+        holder = _holder(self._file)
+        if holder and age < _STALE_SECONDS and not _is_dead(holder):
+            wait = f" If that run is dead, the folder is free in {_STALE_SECONDS - age:.0f} s."
+            raise _busy(self.path, self._file, wait)
+        self._heart = threading.Thread(target=self._beat, name=f"heartbeat of {self.path}", daemon=True)
+        self._heart.start()
+
+    def _beat(self) -> None:
+        while not self._stop.wait(_HEARTBEAT_SECONDS):
+            with contextlib.suppress(OSError):
+                os.utime(self.path)
+
+    def _sign(self) -> None:
+        self._file.truncate(0)
+        since = datetime.now().astimezone().isoformat(timespec="seconds")
+        json.dump({"host": socket.gethostname(), "pid": os.getpid(), "since": since}, self._file)
+        self._file.flush()
+
+
+def _busy(path: Path, file: IO[str], hint: str) -> RuntimeError:
+    holder = _holder(file)
+    who = "host {host}, pid {pid}, since {since}".format(**holder) if holder else "it has not signed yet"
+    return RuntimeError(
+        f"another run is going on in {path.parent} ({who}). Wait for it, stop it, or choose another OUTPUT_DIR.{hint}"
+    )
+
+
+def _holder(file: IO[str]) -> dict[str, object]:
+    file.seek(0)
+    with contextlib.suppress(ValueError):
+        holder = json.loads(file.read(1000))
+        if isinstance(holder, dict) and {"host", "pid", "since"} <= holder.keys():
+            return holder
+    return {}
+
+
+def _is_dead(holder: dict[str, object]) -> bool:
+    """Whether the holder was a process of this host that is gone; of another host, one cannot know."""
+    if holder["host"] != socket.gethostname() or not isinstance(holder["pid"], int) or holder["pid"] <= 0:
+        return False
+    try:
+        os.kill(holder["pid"], 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def _age(path: Path) -> float:
+    """Seconds since the file was touched, by the clock of its own file system as far as it has one."""
+    probe = path.with_name(f".lock.{os.getpid()}.steploop-tmp")
+    try:
+        probe.touch()
+        now = probe.stat().st_mtime
+    except OSError:
+        now = time.time()
+    finally:
+        probe.unlink(missing_ok=True)
+    return now - path.stat().st_mtime

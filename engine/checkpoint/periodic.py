@@ -1,0 +1,93 @@
+"""Saves every so many iterations and at the end."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from ..period import every
+from .checkpointer import Checkpointer
+from .retention import periodic_iteration, periodic_name, prune
+
+logger = logging.getLogger(__name__)
+
+
+class PeriodicCheckpointer:
+    """Saves `{prefix}_{iteration:07d}` every `period` iterations and `{prefix}_final` at the last one.
+
+    The last iteration is saved once: as the final file, also where the period hits it. A periodic save that fails for
+    want of space or permission is an error in the log, and the training goes on; the final one raises.
+
+    Args:
+        checkpointer: what saves.
+        period: in iterations; 0: only at the end.
+        max_iter: the length of the training; None: there is no final file.
+        max_to_keep: how many periodic files stay, counting those of earlier runs in the folder; None: all.
+        file_prefix: what the names begin with.
+    """
+
+    def __init__(
+        self,
+        checkpointer: Checkpointer,
+        period: int,
+        max_iter: int | None = None,
+        max_to_keep: int | None = None,
+        file_prefix: str = "model",
+    ) -> None:
+        if period < 0:
+            raise ValueError(f"a period is a number of iterations, or 0 for only at the end; got {period}")
+        if max_to_keep is not None and max_to_keep < 1:
+            raise ValueError(f"max_to_keep is a number of files, at least 1, or None for all; got {max_to_keep}")
+        self.checkpointer = checkpointer
+        self.period = int(period)
+        self.max_iter = max_iter
+        self.max_to_keep = max_to_keep
+        self.file_prefix = file_prefix
+        checkpointer.after_durable.append(self._prune)
+
+    def step(self, iteration: int, **kwargs: Any) -> None:
+        """Save if it is time to; call it after each iteration.
+
+        Args:
+            iteration: the iteration just completed, from 0.
+            kwargs: saved with it.
+
+        Raises:
+            OSError: the final checkpoint could not be written.
+        """
+        iteration = int(iteration)
+        if self.max_iter is not None and iteration >= self.max_iter - 1:
+            self._settle()
+            self.checkpointer.save(f"{self.file_prefix}_final", iteration=iteration, **kwargs)
+            self.checkpointer.wait()
+        elif every(self.period, iteration):
+            self._settle()
+            try:
+                self.checkpointer.save(periodic_name(self.file_prefix, iteration), iteration=iteration, **kwargs)
+            except OSError as error:
+                self._report(error)
+
+    def save(self, name: str, **kwargs: Any) -> None:
+        """Save outside the schedule; arguments as for `Checkpointer.save`."""
+        self.checkpointer.save(name, **kwargs)
+
+    def _settle(self) -> None:
+        """Wait for a save in flight; where it was asynchronous, this is where its error appears."""
+        try:
+            self.checkpointer.wait()
+        except OSError as error:
+            self._report(error)
+
+    def _report(self, error: OSError) -> None:
+        logger.error("A periodic checkpoint could not be written, the training goes on without it: %s", error)
+
+    def _prune(self, written: Path) -> None:
+        is_ours = periodic_iteration(written.name, self.file_prefix) is not None
+        if self.max_to_keep is None or not (is_ours or written.name == f"{self.file_prefix}_final.pth"):
+            return
+        try:
+            removed = prune(written, self.file_prefix, self.max_to_keep)
+        except OSError as error:
+            logger.warning("An old checkpoint could not be removed: %s", error)
+            return
+        if removed:
+            logger.info("Removed old checkpoints: %s", ", ".join(removed))

@@ -1,0 +1,141 @@
+"""The form in which a state is saved: plain data, which can be loaded without running anything of the file's choice."""
+
+from collections import Counter, OrderedDict, defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+MAX_DEPTH = 100
+_SCALARS = (str, bytes, int, float, bool, type(None))
+_DICTS = (dict, OrderedDict, defaultdict, Counter)
+# torch's safe unpickler reads integers of at most 255 bytes.
+_MAX_INT_BITS = 2000
+
+
+def to_plain(tree: Any, path: str = "checkpoint") -> Any:
+    """Return `tree` as plain data: tensors, dict, list, tuple, str, bytes, int, float, bool and None.
+
+    Containers are new, so that later changes of the originals do not reach them; tensors are detached but not copied,
+    except views of less than half of their storage and expanded ones, which would otherwise bring the whole storage
+    into the file (or cannot be read back). Tied weights stay tied. numpy scalars become Python's, arrays become
+    tensors, and the standard library's dicts become dicts (an OrderedDict keeps torch's `_metadata`).
+
+    Args:
+        tree: the state.
+        path: what to call the root in errors.
+
+    Raises:
+        TypeError: something else is in it; the message has its dotted path.
+        ValueError: a container holds itself, or is more than 100 levels deep.
+    """
+    return _Converter().convert(tree, path, 0)
+
+
+def map_tensors(tree: Any, function: Callable[[torch.Tensor], torch.Tensor]) -> Any:
+    """Return plain data in which every tensor is replaced by what `function` makes of it."""
+    if isinstance(tree, torch.Tensor):
+        return function(tree)
+    if isinstance(tree, OrderedDict):
+        result = OrderedDict((key, map_tensors(value, function)) for key, value in tree.items())
+        result.__dict__.update(tree.__dict__)
+        return result
+    if isinstance(tree, dict):
+        return {key: map_tensors(value, function) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return type(tree)(map_tensors(value, function) for value in tree)
+    return tree
+
+
+class _Converter:
+    """One conversion: remembers what it has seen, so that what was shared stays shared and a cycle is found."""
+
+    def __init__(self) -> None:
+        self._containers: dict[int, Any] = {}
+        self._open: set[int] = set()
+        # By view: the tensor (kept, so that its address is not used again) and what stands for it.
+        self._views: dict[tuple, tuple[torch.Tensor, torch.Tensor]] = {}
+        self._dtypes: dict[tuple, torch.dtype] = {}
+
+    def convert(self, value: Any, path: str, depth: int) -> Any:
+        kind = type(value)
+        if isinstance(value, np.generic):
+            value = value.item()
+            kind = type(value)
+        if kind in _SCALARS:
+            return self._scalar(value, path)
+        if isinstance(value, torch.Tensor):
+            return self._tensor(value, path)
+        if kind is np.ndarray:
+            return self._array(value, path)
+        if kind in _DICTS or kind in (list, tuple, torch.Size):
+            return self._container(value, path, depth)
+        raise TypeError(
+            f"{path} is a {kind.__module__}.{kind.__qualname__}, and a checkpoint holds plain data only: tensors, "
+            "dict, list, tuple, str, bytes, int, float, bool and None. Convert it in the state_dict() that returns it."
+        )
+
+    def _container(self, value: Any, path: str, depth: int) -> Any:
+        if id(value) in self._open:
+            raise ValueError(f"{path} contains itself; a checkpoint cannot hold a cycle")
+        if id(value) in self._containers:
+            return self._containers[id(value)]
+        if depth >= MAX_DEPTH:
+            raise ValueError(f"{path} is more than {MAX_DEPTH} levels deep; flatten this state")
+        self._open.add(id(value))
+        result: Any
+        if isinstance(value, dict):
+            result = self._dict(value, path, depth)
+        else:
+            items = [self.convert(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(value)]
+            result = items if type(value) is list else tuple(items)
+        self._open.remove(id(value))
+        self._containers[id(value)] = result
+        return result
+
+    def _dict(self, value: dict, path: str, depth: int) -> dict:
+        metadata = getattr(value, "_metadata", None)
+        result: dict = {} if metadata is None else OrderedDict()
+        for key, item in value.items():
+            plain_key = self.convert(key, f"the key {key!r} of {path}", depth + 1)
+            if isinstance(plain_key, torch.Tensor):
+                raise TypeError(f"{path} has a tensor as a key; use a str or an int")
+            result[plain_key] = self.convert(item, f"{path}.{key}", depth + 1)
+        if metadata is not None:
+            # Modules look up here by which version of their class they were saved.
+            result._metadata = self.convert(metadata, f"{path}._metadata", depth + 1)  # type: ignore[attr-defined]
+        return result
+
+    @staticmethod
+    def _scalar(value: Any, path: str) -> Any:
+        if type(value) is bytes and not value:
+            raise TypeError(f"{path} is empty bytes, which torch's safe loader refuses; use None or an empty str")
+        if type(value) is int and value.bit_length() > _MAX_INT_BITS:
+            raise TypeError(f"{path} is an integer of {value.bit_length()} bits; at most {_MAX_INT_BITS} can be saved")
+        return value
+
+    def _array(self, value: np.ndarray, path: str) -> torch.Tensor:
+        try:
+            return torch.from_numpy(np.array(value))
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"{path} is a numpy array of {value.dtype}, which no tensor can hold: {error}") from error
+
+    def _tensor(self, value: torch.Tensor, path: str) -> torch.Tensor:
+        if type(value) not in (torch.Tensor, torch.nn.Parameter):
+            raise TypeError(f"{path} is a {type(value).__qualname__}, a subclass of Tensor; save a plain tensor")
+        if value.layout != torch.strided or value.is_quantized or value.is_meta:
+            raise TypeError(f"{path} is not a dense tensor with data ({value.layout}, {value.device}, {value.dtype})")
+        value = value.detach().resolve_conj().resolve_neg()
+        storage = value.untyped_storage()
+        if not storage.nbytes():
+            return value
+        place = (value.device, storage.data_ptr())
+        view = (*place, value.dtype, value.storage_offset(), value.shape, value.stride())
+        if view not in self._views:
+            fills_storage = storage.nbytes() / 2 <= value.nbytes <= storage.nbytes()
+            # torch.save refuses two types over one storage.
+            of_one_type = self._dtypes.setdefault(place, value.dtype) == value.dtype
+            kept = value if fills_storage and of_one_type else value.to("cpu", copy=True).contiguous()
+            self._views[view] = value, kept
+        return self._views[view][1]

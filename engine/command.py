@@ -1,0 +1,31 @@
+"""What a person sees when a command fails."""
+
+import logging
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def clear_errors() -> Iterator[None]:
+    """Show an error that one of our own checks raised as one line, and any other with its traceback.
+
+    A check knows what was expected and what to do, so its traceback only hides the message; it goes to the log file.
+    An error from elsewhere (a bug, a library) is raised on.
+    """
+    try:
+        yield
+    except (ValueError, TypeError, LookupError, OSError, RuntimeError) as error:
+        if not _raised_by_us(error):
+            raise
+        logger.debug("The command failed:", exc_info=error)
+        message = error.args[0] if isinstance(error, KeyError) and error.args else error
+        sys.exit(f"error: {message}")
+
+
+def _raised_by_us(error: BaseException) -> bool:
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return frames[-1].f_globals.get("__name__", "").startswith("steploop.")

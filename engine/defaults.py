@@ -1,0 +1,304 @@
+"""The trainer that knows a config: it builds everything, and its build_* methods are what a project overrides."""
+
+import logging
+import os
+import weakref
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from steploop.config import CfgNode
+
+from . import comm, hooks
+from .checkpoint import Checkpointer
+from .evaluator import DatasetEvaluator, inference_on_dataset, print_csv_format, verify_results
+from .events import EventWriter
+from .hook_base import HookBase
+from .model_summary import model_table
+from .rescale import rescale_for_world_size
+from .solver import build_lr_scheduler, build_optimizer
+from .solver.restore import restore_optimizer
+from .simple_trainer import SimpleTrainer
+from .train_loop import TrainerBase
+from .writers import CommonMetricPrinter, JSONWriter, TensorboardXWriter
+
+logger = logging.getLogger(__name__)
+
+PRECISIONS = {"float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+def create_ddp_model(model: nn.Module, *, fp16_compression: bool = False, **kwargs: Any) -> nn.Module:
+    """Wrap a model so that its gradients are averaged over processes; with one process, return it as it is.
+
+    Args:
+        model: on its device.
+        fp16_compression: send gradients as float16.
+        kwargs: passed to DistributedDataParallel.
+    """
+    if comm.get_world_size() == 1:
+        return model
+    if next(model.parameters()).is_cuda:
+        kwargs.setdefault("device_ids", [comm.get_local_rank()])
+    ddp = DistributedDataParallel(model, **kwargs)
+    if fp16_compression:
+        from torch.distributed.algorithms.ddp_comm_hooks import default_hooks
+
+        ddp.register_comm_hook(state=None, hook=default_hooks.fp16_compress_hook)
+    return ddp
+
+
+def default_writers(output_dir: str, max_iter: int | None = None) -> list[EventWriter]:
+    """Return the writers of console, metrics.json and TensorBoard; `output_dir` is made if it is missing."""
+    Path(output_dir).mkdir(parents=True, exist_ok=True)
+    return [
+        CommonMetricPrinter(max_iter),
+        JSONWriter(os.path.join(output_dir, "metrics.json")),
+        TensorboardXWriter(output_dir),
+    ]
+
+
+class DefaultTrainer(TrainerBase):
+    """Builds model, optimizer, loader, schedule and hooks from a config, and trains.
+
+    A project subclasses it and overrides what differs::
+
+        class Trainer(DefaultTrainer):
+            @classmethod
+            def build_evaluator(cls, cfg, dataset_name): ...
+
+        trainer = Trainer(cfg)
+        trainer.resume_or_load(resume=args.resume)
+        trainer.train()
+
+    Args:
+        cfg: a config with the keys of `steploop.config.get_cfg`, after `default_setup`.
+
+    Attributes:
+        cfg, model, optimizer, data_loader, scheduler, checkpointer: what was built.
+    """
+
+    def __init__(self, cfg: CfgNode) -> None:
+        super().__init__()
+        cfg = self.auto_scale_workers(cfg, comm.get_world_size())
+        self.cfg = cfg
+        model = self.build_model(cfg)
+        optimizer = self.build_optimizer(cfg, model)
+        data_loader = self.build_train_loader(cfg)
+        logger.info("Model:\n%s", model_table(model))
+        self._trainer = SimpleTrainer(
+            create_ddp_model(model, broadcast_buffers=False),
+            data_loader,
+            optimizer,
+            cfg.LOG_PERIOD,
+            accumulate=cfg.SOLVER.ACCUMULATE,
+            precision=PRECISIONS[cfg.SOLVER.AMP.PRECISION] if cfg.SOLVER.AMP.ENABLED else None,
+        )
+        self.scheduler = self.build_lr_scheduler(cfg, optimizer)
+        self.checkpointer = Checkpointer(
+            model, cfg.OUTPUT_DIR, asynchronous=cfg.SOLVER.CHECKPOINT_ASYNC, trainer=weakref.proxy(self)
+        )
+        self.seed = cfg.SEED
+        self.start_iter = 0
+        self.max_iter = cfg.SOLVER.MAX_ITER
+        # Every process knows when a hook of the main one saves or evaluates: metrics are read, and checked, before that.
+        self.metric_periods = (cfg.LOG_PERIOD, cfg.SOLVER.CHECKPOINT_PERIOD, cfg.TEST.EVAL_PERIOD)
+        self.register_hooks(self.build_hooks())
+
+    # -- a run --------------------------------------------------------------------------------------
+
+    def resume_or_load(self, resume: bool = True) -> None:
+        """Go on from the last checkpoint of OUTPUT_DIR, or start from MODEL.WEIGHTS.
+
+        Args:
+            resume: go on, if OUTPUT_DIR holds a checkpoint.
+        """
+        self.checkpointer.resume_or_load(self.cfg.MODEL.WEIGHTS, resume=resume)
+        if self.checkpointer.resumed_from:
+            self.start_iter = self.iter + 1
+
+    def train(self) -> Mapping[str, Any] | None:  # type: ignore[override]
+        """Train from `start_iter` to `max_iter`; return the results of the last evaluation, if there was one.
+
+        Raises:
+            ValueError: TEST.EXPECTED_RESULTS are not met.
+        """
+        self._last_eval_results: Mapping[str, Any] | None = None
+        super().train(self.start_iter, self.max_iter)
+        if self.cfg.TEST.EXPECTED_RESULTS and comm.is_main_process():
+            verify_results(self.cfg, self._last_eval_results or {})
+        return self._last_eval_results
+
+    def run_step(self) -> None:
+        """Do the step of the inner trainer."""
+        self._trainer.iter = self.iter
+        self._trainer.max_iter = self.max_iter
+        self._trainer._calls = self._calls  # so that after_backward reaches the hooks registered here
+        self._trainer.run_step()
+
+    def after_train(self) -> None:
+        """End the run, and the loader's processes with it."""
+        try:
+            super().after_train()
+        finally:
+            self._trainer.release_data_loader()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the loop's state, with the inner trainer's below "_trainer"."""
+        return {**super().state_dict(), "_trainer": self._trainer.state_dict()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over `state_dict()`, but for what the config says: learning rate, weight decay and the like."""
+        super().load_state_dict(state_dict)
+        inner = dict(state_dict["_trainer"])
+        inner["optimizer"] = restore_optimizer(self.optimizer, inner["optimizer"])
+        self._trainer.load_state_dict(inner)
+
+    # -- what the config builds -------------------------------------------------------------------------
+
+    def build_hooks(self) -> list[HookBase | None]:
+        """Return the hooks in the order in which they act."""
+        cfg = self.cfg
+        solver = cfg.SOLVER
+        clip = solver.CLIP_GRADIENTS
+
+        def test_and_keep() -> Mapping[str, Any]:
+            self._last_eval_results = self.test(self.cfg, self.model)
+            return self._last_eval_results
+
+        is_main = comm.is_main_process()
+        return [
+            hooks.IterationTimer(),
+            hooks.LRScheduler(),
+            hooks.GradientClipping(clip.CLIP_VALUE, clip.CLIP_TYPE, clip.NORM_TYPE) if clip.ENABLED else None,
+            # Before the evaluation, so that one that fails leaves a checkpoint.
+            hooks.PeriodicCheckpointer(
+                self.checkpointer, solver.CHECKPOINT_PERIOD, max_to_keep=solver.CHECKPOINT_MAX_TO_KEEP or None
+            )
+            if is_main
+            else None,
+            hooks.EvalHook(cfg.TEST.EVAL_PERIOD, test_and_keep, eval_before_train=cfg.TEST.EVAL_AT_START)
+            if cfg.DATASETS.TEST
+            else None,
+            # Last, so that what the others recorded is written.
+            hooks.PeriodicWriter(self.build_writers(), period=cfg.LOG_PERIOD) if is_main else None,
+            hooks.ProgressBar(),
+        ]
+
+    def build_writers(self) -> list[EventWriter]:
+        """Return the writers of the main process."""
+        return default_writers(self.cfg.OUTPUT_DIR, self.max_iter)
+
+    @classmethod
+    def build_model(cls, cfg: CfgNode) -> nn.Module:
+        """Return the model that MODEL.META_ARCHITECTURE names, on its device."""
+        from steploop.modeling import build_model
+
+        return build_model(cfg)
+
+    @classmethod
+    def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
+        """Return the optimizer that SOLVER describes."""
+        return build_optimizer(cfg, model)
+
+    @classmethod
+    def build_lr_scheduler(cls, cfg: CfgNode, optimizer: torch.optim.Optimizer) -> Any:
+        """Return the schedule that SOLVER describes."""
+        return build_lr_scheduler(cfg, optimizer)
+
+    @classmethod
+    def build_train_loader(cls, cfg: CfgNode) -> Any:
+        """Return an endless loader of DATASETS.TRAIN."""
+        from steploop.data import train_loader_from_config
+
+        return train_loader_from_config(cfg, rank=comm.get_rank(), world_size=comm.get_world_size())
+
+    @classmethod
+    def build_test_loader(cls, cfg: CfgNode, dataset_name: str) -> Any:
+        """Return a loader that holds this process's part of a test set once."""
+        from steploop.data import test_loader_from_config
+
+        return test_loader_from_config(cfg, dataset_name, rank=comm.get_rank(), world_size=comm.get_world_size())
+
+    @classmethod
+    def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> DatasetEvaluator:
+        """Return what measures results on a test set; a project that has test sets implements it."""
+        raise NotImplementedError(
+            f"{cls.__name__} has no evaluator for the test set {dataset_name!r}: implement "
+            "build_evaluator(cls, cfg, dataset_name), or leave DATASETS.TEST empty"
+        )
+
+    @classmethod
+    def test(
+        cls, cfg: CfgNode, model: nn.Module, evaluators: list[DatasetEvaluator] | None = None
+    ) -> Mapping[str, Any]:
+        """Evaluate on every set of DATASETS.TEST.
+
+        Args:
+            cfg: the config.
+            model: put into eval mode and back.
+            evaluators: one for each test set; built if None.
+
+        Returns:
+            {data set: {metric: value}}; for one test set whose evaluator groups its metrics by task,
+            {task: {metric: value}}. Empty in all processes but the main one.
+
+        Raises:
+            ValueError: there are not as many evaluators as test sets.
+        """
+        names = cfg.DATASETS.TEST
+        if evaluators is not None and len(evaluators) != len(names):
+            raise ValueError(f"{len(names)} test sets need as many evaluators; got {len(evaluators)}")
+        results: OrderedDict[str, Any] = OrderedDict()
+        for index, name in enumerate(names):
+            evaluator = evaluators[index] if evaluators else cls.build_evaluator(cfg, name)
+            result = inference_on_dataset(model, cls.build_test_loader(cfg, name), evaluator)
+            if result and comm.is_main_process():
+                results[name] = result
+                logger.info("Evaluation results for %s:", name)
+                print_csv_format(result if _is_grouped(result) else {name: result})
+        if len(results) == 1 and _is_grouped(only := next(iter(results.values()))):
+            return only
+        return results
+
+    @staticmethod
+    def auto_scale_workers(cfg: CfgNode, num_workers: int) -> CfgNode:
+        """Adapt batch size, learning rate and iterations where SOLVER.REFERENCE_WORLD_SIZE asks for it."""
+        return rescale_for_world_size(cfg, num_workers)
+
+    # -- what the inner trainer holds -----------------------------------------------------------------
+
+    @property
+    def model(self) -> nn.Module:
+        """The model, wrapped for several processes."""
+        return self._trainer.model
+
+    @model.setter
+    def model(self, model: nn.Module) -> None:
+        self._trainer.model = model
+
+    @property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """The optimizer."""
+        return self._trainer.optimizer
+
+    @optimizer.setter
+    def optimizer(self, optimizer: torch.optim.Optimizer) -> None:
+        self._trainer.optimizer = optimizer
+
+    @property
+    def data_loader(self) -> Any:
+        """The loader of training batches."""
+        return self._trainer.data_loader
+
+    @data_loader.setter
+    def data_loader(self, data_loader: Any) -> None:
+        self._trainer.data_loader = data_loader
+
+
+def _is_grouped(result: Mapping[str, Any]) -> bool:
+    return all(isinstance(value, Mapping) for value in result.values())

@@ -1,0 +1,34 @@
+"""A bar that moves while a run goes on."""
+
+import sys
+from typing import Any
+
+from .. import comm
+from ..hook_base import HookBase
+
+
+class ProgressBar(HookBase):
+    """Shows a live progress bar where the error stream is a terminal, and nothing elsewhere."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+
+    def before_train(self) -> None:
+        """Open the bar, if somebody can see it."""
+        if comm.is_main_process() and sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self._bar = tqdm(
+                total=self.trainer.max_iter, initial=self.trainer.start_iter, unit="it", leave=False, dynamic_ncols=True
+            )
+
+    def after_step(self) -> None:
+        """Move on by one step."""
+        if self._bar is not None:
+            self._bar.update()
+
+    def after_train(self) -> None:
+        """Close the bar."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

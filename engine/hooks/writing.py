@@ -1,0 +1,65 @@
+"""When metrics are written."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..events import EventWriter
+from ..hook_base import HookBase
+
+
+class PeriodicWriter(HookBase):
+    """Lets writers write every `period` steps, at the last one, and after the end of a finished run.
+
+    A run that failed or was stopped writes no line out of turn: what is not written yet is in its checkpoint.
+
+    Args:
+        writers: the writers, asked in this order.
+        period: number of steps; 0 means at the end only.
+
+    Raises:
+        TypeError: one of the writers is not an EventWriter.
+    """
+
+    def __init__(self, writers: Sequence[EventWriter], period: int = 20) -> None:
+        for writer in writers:
+            if not isinstance(writer, EventWriter):
+                raise TypeError(f"a writer is a subclass of EventWriter; got {type(writer).__name__}")
+        self._writers = list(writers)
+        self._period = period
+
+    def after_step(self) -> None:
+        """Write, if it is time."""
+        if self.every(self._period) or self.is_last_iter():
+            self._write()
+
+    def after_train(self) -> None:
+        """Write what came after the last step, such as the final evaluation; close all writers."""
+        try:
+            if self.is_finished():
+                self._write()
+        finally:
+            for writer in self._writers:
+                writer.close()
+
+    def flush(self) -> None:
+        """Make what was written so far durable."""
+        for writer in self._writers:
+            writer.flush()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the states of the writers, by class and place."""
+        states = {key: writer.state_dict() for key, writer in self._named()}
+        return {key: state for key, state in states.items() if state}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Give each writer its state; one that is new starts anew."""
+        for key, writer in self._named():
+            if key in state_dict:
+                writer.load_state_dict(state_dict[key])
+
+    def _write(self) -> None:
+        for writer in self._writers:
+            writer.write()
+
+    def _named(self) -> list[tuple[str, EventWriter]]:
+        return [(f"{type(writer).__qualname__}#{index}", writer) for index, writer in enumerate(self._writers)]

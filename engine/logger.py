@@ -1,0 +1,171 @@
+"""Where log lines go: the console of rank 0, and one file for each rank."""
+
+import logging
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from termcolor import colored
+
+_MARKS = {logging.WARNING: "yellow", logging.ERROR: "red", logging.CRITICAL: "red"}
+_console_writer: Callable[[str], object] | None = None
+
+
+def setup_logger(
+    output: str | Path | None = None,
+    distributed_rank: int = 0,
+    *,
+    color: bool = True,
+    name: str = "steploop",
+    abbrev_name: str | None = None,
+) -> logging.Logger:
+    """Send the lines of a logger to the console (rank 0 only) and to a file (every rank).
+
+    Calling it again changes what was set up and never doubles a line; another `output` takes the place of the first.
+
+    Args:
+        output: a folder, which gets log.txt, or a file ending in .txt or .log; None leaves the file as it is.
+            Rank N > 0 writes to the same name with ".rank{N}" added.
+        distributed_rank: this process's rank.
+        color: colour the console lines where the console is a terminal.
+        name: the logger; those below it ("steploop.engine") follow.
+        abbrev_name: what stands for `name` on the console; "" leaves it out.
+
+    Returns:
+        The logger.
+    """
+    logger = logging.getLogger(name)
+    logger.setLevel(logging.DEBUG)
+    logger.propagate = False
+    _remove(logger, _ConsoleHandler)
+    if distributed_rank == 0:
+        console = _ConsoleHandler()
+        console.setFormatter(_Formatter(name, abbrev_name, is_colored=console.is_terminal if color else None))
+        logger.addHandler(console)
+    if output is not None:
+        path = _log_file(Path(output), distributed_rank)
+        if path not in [Path(h.baseFilename) for h in logger.handlers if isinstance(h, _FileHandler)]:
+            _remove(logger, _FileHandler)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = _FileHandler(path, encoding="utf-8")  # flushes after every line
+            file.setFormatter(_Formatter(name, None))
+            logger.addHandler(file)
+    return logger
+
+
+def close_logger(name: str = "steploop") -> None:
+    """Undo `setup_logger`: close the file, leave the console, and let lines reach the parent logger again."""
+    logger = logging.getLogger(name)
+    _remove(logger, _ConsoleHandler)
+    _remove(logger, _FileHandler)
+    logger.propagate = True
+    logger.setLevel(logging.NOTSET)
+
+
+def set_console_writer(write: Callable[[str], object] | None) -> None:
+    """Route console lines through `write` while something live, such as a progress bar, holds the terminal's last line.
+
+    `write` gets one line without its end: `set_console_writer(tqdm.write)` when a bar appears, None when it is gone.
+    """
+    global _console_writer
+    _console_writer = write
+
+
+class _ConsoleHandler(logging.Handler):
+    """Writes to what is sys.stdout now; a test or a notebook may have replaced it since the set-up."""
+
+    def is_terminal(self) -> bool:
+        return sys.stdout.isatty()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self.format(record)
+            if _console_writer is not None:
+                _console_writer(line)
+            else:
+                sys.stdout.write(line + "\n")
+                sys.stdout.flush()
+        except Exception:  # logging's own rule: a line that cannot be written must not end the run
+            self.handleError(record)
+
+
+class _FileHandler(logging.FileHandler):
+    """A class of its own, so that handlers that others have added are never closed."""
+
+
+class _Formatter(logging.Formatter):
+    """`[month/day time name]: message`, with the level's name where it is a warning or worse."""
+
+    def __init__(self, name: str, abbrev_name: str | None, *, is_colored: Callable[[], bool] | None = None) -> None:
+        super().__init__(datefmt="%m/%d %H:%M:%S")
+        self._name = name
+        self._abbrev_name = abbrev_name
+        self._is_colored = is_colored
+
+    def _shorten(self, name: str) -> str:
+        if self._abbrev_name is None or not (name + ".").startswith(self._name + "."):
+            return name
+        return (self._abbrev_name + name[len(self._name) :]).lstrip(".")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        head = f"[{' '.join(filter(None, (self.formatTime(record, self.datefmt), self._shorten(record.name))))}]:"
+        mark = record.levelname if record.levelno >= logging.WARNING else ""
+        if self._is_colored is not None and self._is_colored():
+            head = colored(head, "green")
+            mark = colored(mark, _MARKS.get(record.levelno, "red"), attrs=["bold"]) if mark else mark
+        return " ".join(filter(None, (head, mark, record.message)))
+
+
+def _log_file(output: Path, rank: int) -> Path:
+    path = output if output.suffix in (".txt", ".log") else output / "log.txt"
+    return Path(f"{path.absolute()}.rank{rank}" if rank > 0 else path.absolute())
+
+
+def _remove(logger: logging.Logger, kind: type[logging.Handler]) -> None:
+    for handler in [h for h in logger.handlers if isinstance(h, kind)]:
+        logger.removeHandler(handler)
+        handler.close()
+
+
+_counts: Counter[tuple[object, ...]] = Counter()
+_last_times: dict[tuple[object, ...], float] = {}
+
+
+def _caller() -> tuple[str, str, int]:
+    """Return (module, file, line) of the code that called the function that calls this."""
+    frame = sys._getframe(2)
+    return frame.f_globals.get("__name__", "__main__"), frame.f_code.co_filename, frame.f_lineno
+
+
+def log_first_n(level: int, message: str, n: int = 1, *, name: str | None = None, key: str = "caller") -> None:
+    """Log only the first `n` times.
+
+    Args:
+        level: such as logging.WARNING.
+        message: the line.
+        n: how many times.
+        name: the logger; by default the calling module's.
+        key: what is counted: "caller" (the line of code) or "message" (the text, wherever it comes from).
+
+    Raises:
+        ValueError: `key` is neither.
+    """
+    if key not in ("caller", "message"):
+        raise ValueError(f"key is 'caller' or 'message', got {key!r}")
+    caller = _caller()
+    counted = caller if key == "caller" else (message,)
+    _counts[counted] += 1
+    if _counts[counted] <= n:
+        logging.getLogger(name or caller[0]).log(level, message)
+
+
+def log_every_n_seconds(level: int, message: str, n: float = 1, *, name: str | None = None) -> None:
+    """Log at most once in `n` seconds for each line of code that calls this; `name` as in `log_first_n`."""
+    caller = _caller()
+    now = time.monotonic()
+    last = _last_times.get(caller)
+    if last is None or now - last >= n:
+        _last_times[caller] = now
+        logging.getLogger(name or caller[0]).log(level, message)

@@ -1,0 +1,74 @@
+"""What a model returns in training: losses, and metrics beside them."""
+
+import functools
+import operator
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .events import EventStorage
+
+Losses = Mapping[str, Tensor]
+
+
+def split_outputs(outputs: Any) -> tuple[Losses, Losses]:
+    """Return what a model in training mode returned as (losses, metrics).
+
+    Raises:
+        TypeError: it is neither a tensor, nor a dict, nor a pair of dicts.
+        ValueError: it holds no loss.
+    """
+    losses, metrics = outputs if isinstance(outputs, tuple) and len(outputs) == 2 else (outputs, {})
+    if isinstance(losses, Tensor):
+        losses = {"total_loss": losses}
+    if not isinstance(losses, Mapping) or not isinstance(metrics, Mapping):
+        raise TypeError(
+            "in training mode a model returns a loss tensor, a dict of them, or a pair of dicts (losses, metrics); "
+            f"got {type(outputs).__name__}"
+        )
+    if not losses:
+        raise ValueError("the model returned no loss: the dict of losses is empty")
+    return losses, metrics
+
+
+def total(losses: Losses) -> Tensor:
+    """Return the sum of the losses."""
+    return functools.reduce(operator.add, losses.values())
+
+
+def check_finite(storage: EventStorage, first_iter: int) -> None:
+    """Raise if a total loss at or after `first_iter` is not finite, naming the first one and what it is made of.
+
+    Raises:
+        FloatingPointError: it is NaN or infinite.
+    """
+    recorded = storage.since(first_iter)
+    bad = [
+        iteration
+        for name in recorded
+        if name.endswith("total_loss")
+        for value, iteration in recorded[name]
+        if not abs(value) < float("inf")
+    ]
+    if bad:
+        values = {
+            name: value
+            for name in recorded
+            if name in storage.headlines
+            for value, iteration in recorded[name]
+            if iteration == min(bad)
+        }
+        raise FloatingPointError(f"Loss became infinite or NaN at iteration={min(bad)}: {values}")
+
+
+def mean_outputs(parts: list[tuple[Losses, Losses]]) -> tuple[Losses, Losses]:
+    """Average each loss and metric over the micro-batches that have it."""
+
+    def mean(dicts: list[Losses]) -> Losses:
+        names = dict.fromkeys(name for each in dicts for name in each)
+        columns = {name: [torch.as_tensor(each[name]).detach() for each in dicts if name in each] for name in names}
+        return {name: torch.stack(column).float().mean() for name, column in columns.items()}
+
+    return mean([losses for losses, _ in parts]), mean([metrics for _, metrics in parts])

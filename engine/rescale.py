@@ -1,0 +1,56 @@
+"""A config written for one number of processes, run with another."""
+
+import logging
+
+from steploop.config import CfgNode
+
+logger = logging.getLogger(__name__)
+
+
+def rescale_for_world_size(cfg: CfgNode, world_size: int) -> CfgNode:
+    """Return `cfg` adapted to `world_size` processes by the linear rule (arXiv:1706.02677).
+
+    With SOLVER.REFERENCE_WORLD_SIZE = r and scale = world_size / r: batch size and learning rate are multiplied by
+    the scale, iterations (MAX_ITER, WARMUP_ITERS, STEPS and the periods) divided by it. With r = 0 or r = world_size
+    `cfg` itself is returned; otherwise a copy, frozen if `cfg` is, with r = world_size.
+
+    Raises:
+        ValueError: IMS_PER_BATCH is not divisible by r.
+    """
+    reference = cfg.SOLVER.REFERENCE_WORLD_SIZE
+    if reference in (0, world_size):
+        return cfg
+    if cfg.SOLVER.IMS_PER_BATCH % reference:
+        raise ValueError(
+            f"SOLVER.IMS_PER_BATCH ({cfg.SOLVER.IMS_PER_BATCH}) must be divisible by "
+            f"SOLVER.REFERENCE_WORLD_SIZE ({reference})"
+        )
+    scale = world_size / reference
+    frozen = cfg.is_frozen()
+    cfg = cfg.clone()
+    cfg.defrost()
+
+    def fewer(iterations: int) -> int:
+        return round(iterations / scale)
+
+    solver, test = cfg.SOLVER, cfg.TEST
+    solver.IMS_PER_BATCH = round(solver.IMS_PER_BATCH * scale)
+    solver.BASE_LR *= scale
+    solver.MAX_ITER = fewer(solver.MAX_ITER)
+    solver.WARMUP_ITERS = fewer(solver.WARMUP_ITERS)
+    solver.STEPS = tuple(fewer(step) for step in solver.STEPS)
+    solver.CHECKPOINT_PERIOD = fewer(solver.CHECKPOINT_PERIOD)
+    test.EVAL_PERIOD = fewer(test.EVAL_PERIOD)
+    solver.REFERENCE_WORLD_SIZE = world_size
+    logger.info(
+        "Config written for %d processes, run with %d: batch size %d, learning rate %g, %d iterations, warm-up %d",
+        reference,
+        world_size,
+        solver.IMS_PER_BATCH,
+        solver.BASE_LR,
+        solver.MAX_ITER,
+        solver.WARMUP_ITERS,
+    )
+    if frozen:
+        cfg.freeze()
+    return cfg

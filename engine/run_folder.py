@@ -1,0 +1,67 @@
+"""The folder of a run: one run at a time, and none is ever overwritten."""
+
+import datetime
+import json
+import logging
+import os
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+MANIFEST = "manifest.json"
+PREVIOUS = "previous"
+
+
+def holds_run(folder: Path) -> bool:
+    """Say whether a run wrote into this folder."""
+    return any((folder / name).exists() for name in (MANIFEST, "last_checkpoint", "metrics.json"))
+
+
+def start_run(folder: Path, *, now: datetime.datetime | None = None) -> Path | None:
+    """Make `folder` ready for a new run: move what an older one left into ``previous/<its start time>/``.
+
+    Nothing is deleted.
+
+    Args:
+        folder: made if it is missing.
+        now: the start time of the new run; the current time if None.
+
+    Returns:
+        The folder that now holds the older run, or None where there was none.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    moved = _move_aside(folder) if holds_run(folder) else None
+    manifest = {
+        "started": (now or datetime.datetime.now()).isoformat(timespec="seconds"),
+        "command": sys.argv,
+        "steploop": version("steploop"),
+        "host": os.uname().nodename,
+        "pid": os.getpid(),
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+    return moved
+
+
+def _move_aside(folder: Path) -> Path:
+    name = _start_time(folder).replace(":", "-")
+    target = folder / PREVIOUS / name
+    number = 1
+    while target.exists():
+        number += 1
+        target = folder / PREVIOUS / f"{name}_{number}"
+    target.mkdir(parents=True)
+    for entry in sorted(folder.iterdir()):
+        if entry.name != PREVIOUS:
+            entry.rename(target / entry.name)
+    return target
+
+
+def _start_time(folder: Path) -> str:
+    try:
+        return str(json.loads((folder / MANIFEST).read_text())["started"])
+    except (OSError, ValueError, KeyError, TypeError):
+        # A run of which the manifest is lost: the oldest file tells about when it began.
+        oldest = min(entry.stat().st_mtime for entry in folder.iterdir() if entry.name != PREVIOUS)
+        return datetime.datetime.fromtimestamp(oldest).isoformat(timespec="seconds")

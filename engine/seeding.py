@@ -1,0 +1,90 @@
+"""Random numbers as a function of (seed, rank, step): nothing to save, nothing to restore."""
+
+import functools
+import os
+import random
+import secrets
+
+import numpy as np
+import torch
+
+_MASK = 2**64 - 1
+_GOLDEN = 0x9E3779B97F4A7C15
+
+
+def seed_all_rng(seed: int | None = None) -> int:
+    """Seed the global generators of Python, NumPy and PyTorch (all devices).
+
+    Args:
+        seed: a number >= 0; None draws one from the system's entropy.
+
+    Returns:
+        The seed that was used.
+
+    Raises:
+        ValueError: the seed is negative.
+    """
+    if seed is None:
+        seed = secrets.randbits(31)
+    if seed < 0:
+        raise ValueError(f"a seed is a number >= 0, or None to draw one; got {seed}")
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed & _MASK)
+    return seed
+
+
+def _mix(x: int) -> int:
+    """Scramble 64 bits: the finaliser of splitmix64 (Steele, Lea and Flood, OOPSLA 2014), a bijection."""
+    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & _MASK
+    return x ^ (x >> 31)
+
+
+@functools.lru_cache(maxsize=64)
+def _rank_base(seed: int, rank: int) -> int:
+    return _mix((_mix((seed + _GOLDEN) & _MASK) + rank * _GOLDEN) & _MASK)
+
+
+def step_seed(seed: int, rank: int, step: int) -> int:
+    """Return the 64-bit seed of one step on one rank.
+
+    For a given (seed, rank), different steps never share a seed.
+    """
+    return _mix((_rank_base(seed, rank) + step * _GOLDEN) & _MASK)
+
+
+def seed_step(seed: int, rank: int, step: int, device: torch.device | None = None) -> None:
+    """Seed the default CPU generator and that of this process's GPU for one step.
+
+    `torch.manual_seed` would visit every device and cost a hundred times as much. Python's and NumPy's global
+    generators are left alone: within a step nothing of ours draws from them.
+
+    Args:
+        seed: of the run.
+        rank: of this process.
+        step: the iteration that begins.
+        device: whose generator is seeded beside the CPU's; by default the current GPU, once CUDA is in use.
+    """
+    value = step_seed(seed, rank, step)
+    torch.default_generator.manual_seed(value)
+    if device is None:
+        index = torch.cuda.current_device() if torch.cuda.is_initialized() else None
+    elif device.type == "cuda":
+        index = torch.cuda.current_device() if device.index is None else device.index
+    else:
+        index = None
+    if index is not None:
+        torch.cuda.default_generators[index].manual_seed(value)
+
+
+def enable_determinism() -> None:
+    """Let PyTorch use deterministic algorithms only; an operation that has none raises and names itself.
+
+    Call it before the first CUDA operation: cuBLAS reads CUBLAS_WORKSPACE_CONFIG when it starts. A value that is
+    already set is kept.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    torch.use_deterministic_algorithms(True)

@@ -1,0 +1,212 @@
+"""One step: fetch, forward, loss, backward, optimizer."""
+
+import contextlib
+import functools
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from .events import get_event_storage
+from .losses import Losses, mean_outputs, split_outputs, total
+from .train_loop import TrainerBase
+
+
+class SimpleTrainer(TrainerBase):
+    """The usual step: one model, one loader, one optimizer.
+
+    The model returns its losses as a tensor or as a dict of 0-d tensors, which are summed; to report something
+    beside them, it returns ``(losses, metrics)``, two dicts.
+
+    Args:
+        model: a module; called as ``model(batch)``, in training mode.
+        data_loader: an iterable without end. If it has ``seek(step)``, it is entered at the step that runs first.
+        optimizer: a torch optimizer.
+        gather_metric_period: metrics are read, and reduced over processes, every so many steps.
+        zero_grad_before_forward: clear gradients before the forward pass instead of after it.
+        async_write_metrics: accepted because detectron2 takes it. Recording a metric never waits here.
+        accumulate: batches of the loader that make one step; their losses are averaged.
+        precision: compute the forward pass in torch.bfloat16 or torch.float16 (autocast); None does not.
+        grad_scaler: scales the losses; made for float16 where none is given.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        data_loader: Any,
+        optimizer: torch.optim.Optimizer,
+        gather_metric_period: int = 20,
+        zero_grad_before_forward: bool = False,
+        async_write_metrics: bool = False,
+        *,
+        accumulate: int = 1,
+        precision: torch.dtype | None = None,
+        grad_scaler: torch.amp.GradScaler | None = None,
+    ) -> None:
+        super().__init__()
+        if accumulate < 1:
+            raise ValueError(f"a step is made of at least one batch; got accumulate={accumulate}")
+        model.train()
+        self.model = model
+        self.data_loader = data_loader
+        self.optimizer = optimizer
+        self.metric_periods = (gather_metric_period,)
+        self.zero_grad_before_forward = zero_grad_before_forward
+        self.accumulate = accumulate
+        self.precision = precision
+        device = next((p.device.type for p in model.parameters()), "cpu")
+        self._autocast: Callable[[], contextlib.AbstractContextManager] = (
+            functools.partial(torch.autocast, device, precision) if precision else contextlib.nullcontext
+        )
+        # Without float16 the scaler is one that does nothing, so that there is one step for all precisions.
+        self.grad_scaler = grad_scaler or torch.amp.GradScaler(device, enabled=precision is torch.float16)
+        self._data_iterator: Iterator[Any] | None = None
+
+    def run_step(self) -> None:
+        """Fetch, forward, loss, backward, step."""
+        if not self.model.training:
+            raise RuntimeError("the model is in eval mode: whoever evaluates must set it back (see inference_context)")
+        if self.zero_grad_before_forward:
+            self.optimizer.zero_grad()
+        losses, metrics, data_time = self._forward_backward()
+        self.grad_scaler.unscale_(self.optimizer)
+        self.after_backward()
+        self.write_metrics(losses, data_time, self.iter, metrics=metrics)
+        self.grad_scaler.step(self.optimizer)
+        self.grad_scaler.update()
+
+    def next_batch(self) -> Any:
+        """Return the next batch; the loader is entered at the first call."""
+        if self._data_iterator is None:
+            if hasattr(self.data_loader, "seek"):
+                self.data_loader.seek(self.iter)
+            self._data_iterator = iter(self.data_loader)
+        try:
+            return next(self._data_iterator)
+        except StopIteration:
+            raise ValueError(
+                f"the data loader ended at iteration {self.iter} of {self.max_iter}: training needs one without end "
+                "(steploop.data.TrainLoader, or itertools.cycle around a list of batches)"
+            ) from None
+
+    def reset_data_loader(self, data_loader_builder: Callable[[], Any]) -> None:
+        """Replace the loader by what the builder returns; the old one is given up first."""
+        self._data_iterator = None
+        del self.data_loader
+        self.data_loader = data_loader_builder()
+
+    def release_data_loader(self) -> None:
+        """End the processes of a loader that has some; the next batch enters the loader anew."""
+        if hasattr(self.data_loader, "close"):
+            self.data_loader.close()
+            self._data_iterator = None
+
+    def after_train(self) -> None:
+        """End the run, and the loader's processes with it."""
+        try:
+            super().after_train()
+        finally:
+            self.release_data_loader()
+
+    @staticmethod
+    def write_metrics(
+        loss_dict: Losses,
+        data_time: float,
+        cur_iter: int,
+        prefix: str = "",
+        metrics: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Record the losses, their sum as ``total_loss``, the data time, and the metrics of one step.
+
+        Single losses are left out where there is only one. Every name gets the prefix, but for the data time.
+        """
+        storage = get_event_storage()
+        storage.put_scalar("data_time", data_time, cur_iter=cur_iter, reduce="max")
+        scalars: dict[str, Any] = {"total_loss": total(loss_dict)}
+        if len(loss_dict) > 1:
+            scalars |= loss_dict
+        if metrics:
+            scalars |= metrics
+        for name, value in scalars.items():
+            storage.put_scalar(prefix + name, value, cur_iter=cur_iter)
+            storage.headlines[prefix + name] = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the loop's state with the optimizer's and, in float16, the scaler's."""
+        state = super().state_dict()
+        state["optimizer"] = self.optimizer.state_dict()
+        if self.grad_scaler.is_enabled():
+            state["grad_scaler"] = self.grad_scaler.state_dict()
+        return state
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over `state_dict()`; the optimizer is restored as it was saved."""
+        super().load_state_dict(state_dict)
+        self.optimizer.load_state_dict(state_dict["optimizer"])
+        if self.grad_scaler.is_enabled() and "grad_scaler" in state_dict:
+            self.grad_scaler.load_state_dict(state_dict["grad_scaler"])
+
+    def _forward_backward(self) -> tuple[Losses, Losses, float]:
+        """Run the micro-batches of one step; return its losses and metrics, averaged, and its data time."""
+        parts = []
+        data_time = 0.0
+        for index in range(self.accumulate):
+            start = time.perf_counter()
+            batch = self.next_batch()
+            data_time += time.perf_counter() - start
+            with self._synchronised_if(index + 1 == self.accumulate):
+                with self._autocast():
+                    losses, metrics = split_outputs(self.model(batch))
+                    loss = total(losses)
+                if index == 0 and not self.zero_grad_before_forward:
+                    self.optimizer.zero_grad()
+                self.grad_scaler.scale(loss / self.accumulate if self.accumulate > 1 else loss).backward()
+            parts.append((losses, metrics))
+        losses, metrics = parts[0] if self.accumulate == 1 else mean_outputs(parts)
+        return losses, metrics, data_time
+
+    def _synchronised_if(self, last: bool) -> contextlib.AbstractContextManager:
+        """Let processes exchange gradients at the last micro-batch only."""
+        if last or not isinstance(self.model, DistributedDataParallel):
+            return contextlib.nullcontext()
+        return self.model.no_sync()
+
+
+class AMPTrainer(SimpleTrainer):
+    """SimpleTrainer in mixed precision, with detectron2's arguments; the step is the same."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        data_loader: Any,
+        optimizer: torch.optim.Optimizer,
+        gather_metric_period: int = 20,
+        zero_grad_before_forward: bool = False,
+        grad_scaler: torch.amp.GradScaler | None = None,
+        precision: torch.dtype = torch.float16,
+        log_grad_scaler: bool = False,
+        async_write_metrics: bool = False,
+        *,
+        accumulate: int = 1,
+    ) -> None:
+        super().__init__(
+            model,
+            data_loader,
+            optimizer,
+            gather_metric_period,
+            zero_grad_before_forward,
+            async_write_metrics,
+            accumulate=accumulate,
+            precision=precision,
+            grad_scaler=grad_scaler,
+        )
+        self.log_grad_scaler = log_grad_scaler
+
+    def run_step(self) -> None:
+        """Do SimpleTrainer's step; then record the loss scale, if asked to."""
+        super().run_step()
+        if self.log_grad_scaler:
+            get_event_storage().put_scalar("[metric]grad_scaler", self.grad_scaler.get_scale(), cur_iter=self.iter)

@@ -1,0 +1,136 @@
+"""The learning rate as a function of the step."""
+
+import math
+from typing import Any
+
+import torch
+from fvcore.common.param_scheduler import ParamScheduler
+from torch.optim.lr_scheduler import LRScheduler
+
+# Schedules live on [0, 1), some raise at 1. What is asked for after the last step is the value just before the end.
+_BEFORE_END = math.nextafter(1.0, 0.0)
+
+
+class WarmupParamScheduler(ParamScheduler):
+    """Puts a warm-up before a schedule."""
+
+    def __init__(
+        self,
+        scheduler: ParamScheduler,
+        warmup_factor: float,
+        warmup_length: float,
+        warmup_method: str = "linear",
+        rescale_interval: bool = False,
+    ) -> None:
+        """Start at `warmup_factor * scheduler(0)`.
+
+        Args:
+            scheduler: the schedule after the warm-up.
+            warmup_factor: where the warm-up starts, relative to the schedule's first value.
+            warmup_length: share of the whole run, in [0, 1].
+            warmup_method: "linear" ends where the schedule goes on; "constant" stays at its start.
+            rescale_interval: the schedule begins anew after the warm-up, squeezed into what is left; by default the
+                warm-up hides the schedule's beginning.
+
+        Raises:
+            ValueError: an unknown method, or a length outside [0, 1].
+        """
+        if warmup_method not in ("linear", "constant"):
+            raise ValueError(f"a warm-up is 'linear' or 'constant', got {warmup_method!r}")
+        if not 0.0 <= warmup_length <= 1.0:
+            raise ValueError(f"the length of a warm-up is a share of the run in [0, 1], got {warmup_length}")
+        self._scheduler = scheduler
+        self._length = warmup_length
+        self._rescale = rescale_interval
+        self._start = warmup_factor * scheduler(0.0)
+        joins_at = scheduler(0.0 if rescale_interval else min(warmup_length, _BEFORE_END))
+        self._end = joins_at if warmup_method == "linear" else self._start
+
+    def __call__(self, where: float) -> float:
+        """Return the value at `where`, the share of the run that is done, in [0, 1)."""
+        if where < self._length:
+            done = where / self._length
+            return self._start * (1.0 - done) + self._end * done
+        if self._rescale:
+            return self._scheduler(min((where - self._length) / (1.0 - self._length), _BEFORE_END))
+        return self._scheduler(where)
+
+
+class LRMultiplier(LRScheduler):
+    """Sets each group's learning rate to its first value times a function of the step.
+
+    A torch LRScheduler by type, without its machinery: it does not wrap `optimizer.step`, warns about no order of
+    calls, and a step costs about a multiplication for each group.
+    """
+
+    def __init__(
+        self, optimizer: torch.optim.Optimizer, multiplier: ParamScheduler, max_iter: int, last_iter: int = -1
+    ) -> None:
+        """Set the learning rate of iteration `last_iter + 1`.
+
+        Args:
+            optimizer: its groups' "initial_lr", or where there is none "lr", is what is multiplied.
+            multiplier: maps the share of the run that is done, in [0, 1), to a factor.
+            max_iter: iterations of the whole run.
+            last_iter: the last iteration that is done; -1 at the start.
+
+        Raises:
+            TypeError: `multiplier` is no ParamScheduler (a torch scheduler works on other terms).
+            ValueError: `max_iter` is not positive.
+        """
+        if not isinstance(multiplier, ParamScheduler):
+            raise TypeError(f"the multiplier is a ParamScheduler of fvcore, got {type(multiplier).__name__}")
+        if max_iter < 1:
+            raise ValueError(f"a schedule needs at least 1 iteration, got max_iter={max_iter}")
+        self.optimizer = optimizer
+        self._multiplier = multiplier
+        self._max_iter = max_iter
+        # A second scheduler on the same optimizer must not multiply what the first has already multiplied.
+        self.base_lrs = [group.setdefault("initial_lr", group["lr"]) for group in optimizer.param_groups]
+        self.last_epoch = last_iter
+        self.step()
+
+    def factor(self, step: int) -> float:
+        """Return the multiplier of iteration `step`; after the end, that of the end."""
+        where = step / self._max_iter if step < self._max_iter else _BEFORE_END
+        return self._multiplier(where)
+
+    def get_lr(self) -> list[Any]:
+        """Return each group's learning rate at the current iteration, `last_epoch`."""
+        factor = self.factor(self.last_epoch)
+        return [base_lr * factor for base_lr in self.base_lrs]
+
+    def get_last_lr(self) -> list[Any]:
+        """Return each group's learning rate as it is in the optimizer."""
+        return [group["lr"] for group in self.optimizer.param_groups]
+
+    def step(self, epoch: int | None = None) -> None:
+        """Go on to the next iteration, or jump to iteration `epoch`, and set its learning rate."""
+        self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
+        factor = self.factor(self.last_epoch)
+        for group, base_lr in zip(self.optimizer.param_groups, self.base_lrs):
+            group["lr"] = base_lr * factor
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the iteration, and the first learning rates for who reads the file."""
+        return {"base_lrs": list(self.base_lrs), "last_epoch": self.last_epoch}
+
+    def load_state_dict(self, state_dict: dict[str, Any], *, restore_base_lrs: bool = False) -> None:
+        """Jump to the saved iteration.
+
+        Args:
+            state_dict: what `state_dict` returned.
+            restore_base_lrs: also take the saved first learning rates. By default those that the optimizer was built
+                with hold, so that a learning rate changed between two runs takes effect.
+
+        Raises:
+            ValueError: the saved learning rates are those of another number of groups.
+        """
+        if restore_base_lrs:
+            saved = list(state_dict["base_lrs"])
+            if len(saved) != len(self.base_lrs):
+                raise ValueError(
+                    f"{len(saved)} learning rates were saved, the optimizer has {len(self.base_lrs)} groups"
+                )
+            self.base_lrs = saved
+        self.step(state_dict["last_epoch"])

@@ -1,0 +1,82 @@
+"""Any optimizer of torch.optim, by its name."""
+
+import inspect
+from typing import Any
+
+import torch
+from steploop.config import CfgNode
+from steploop.config.errors import UnknownKeyError, nearest
+from torch import nn
+
+from .param_groups import get_default_optimizer_params
+
+
+def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
+    """Build the optimizer that cfg.SOLVER describes.
+
+    OPT names the class and OPT_ARGS holds further arguments of its constructor; MOMENTUM and NESTEROV go to the classes
+    that take them. Each parameter group lists its "param_names", so that a checkpoint can be matched by name.
+
+    Args:
+        cfg: the whole config.
+        model: the bare model (not wrapped for several processes), on the device where it will be trained.
+
+    Raises:
+        KeyError: torch.optim has no optimizer of that name.
+        TypeError: OPT_ARGS holds an argument that the class does not take, or one that has a key of its own.
+        ValueError: the class cannot do what the config asks (weight decay, steps without a closure).
+    """
+    solver = cfg.SOLVER
+    cls = _optimizer_class(solver.OPT)
+    accepted = set(inspect.signature(cls).parameters) - {"self", "params"}
+    groups = get_default_optimizer_params(
+        model,
+        solver.BASE_LR,
+        solver.WEIGHT_DECAY,
+        weight_decay_norm=solver.WEIGHT_DECAY_NORM,
+        bias_lr_factor=solver.BIAS_LR_FACTOR,
+        weight_decay_bias=solver.WEIGHT_DECAY_BIAS,
+        heads_lr_factor=solver.HEADS_LR_FACTOR,
+    )
+    if "weight_decay" not in accepted:
+        _drop_weight_decay(groups, solver.OPT)
+    options = {"lr": solver.BASE_LR, "momentum": solver.MOMENTUM, "nesterov": solver.NESTEROV}
+    options = {name: value for name, value in options.items() if name in accepted}
+    return cls(groups, **options, **_checked_arguments(solver, accepted))
+
+
+def _optimizer_class(name: str) -> type[torch.optim.Optimizer]:
+    base = torch.optim.Optimizer
+    known = {
+        key: cls
+        for key, cls in vars(torch.optim).items()
+        if inspect.isclass(cls) and issubclass(cls, base) and cls is not base
+    }
+    if name not in known:
+        near = nearest(name, known)
+        hint = f"; did you mean {near!r}?" if near else ""
+        raise UnknownKeyError(f"SOLVER.OPT is a class of torch.optim ({', '.join(sorted(known))}), got {name!r}{hint}")
+    cls = known[name]
+    if inspect.signature(cls.step).parameters["closure"].default is inspect.Parameter.empty:
+        raise ValueError(f"SOLVER.OPT {name!r} needs to compute the loss anew within a step; the loop does not")
+    return cls
+
+
+def _checked_arguments(solver: CfgNode, accepted: set[str]) -> dict[str, Any]:
+    own_keys = {"lr": "BASE_LR", "weight_decay": "WEIGHT_DECAY", "momentum": "MOMENTUM", "nesterov": "NESTEROV"}
+    arguments = dict(solver.OPT_ARGS)
+    for name in sorted(arguments.keys() & own_keys.keys()):
+        raise TypeError(f"SOLVER.OPT_ARGS.{name} has a key of its own: set SOLVER.{own_keys[name]}")
+    unknown = sorted(arguments.keys() - accepted)
+    if unknown:
+        raise TypeError(
+            f"SOLVER.OPT_ARGS: {solver.OPT} does not take {', '.join(unknown)}; "
+            f"it takes {', '.join(sorted(accepted - own_keys.keys()))}"
+        )
+    return arguments
+
+
+def _drop_weight_decay(groups: list[dict[str, Any]], name: str) -> None:
+    for group in groups:
+        if group.pop("weight_decay", 0):
+            raise ValueError(f"{name} has no weight decay: set SOLVER.WEIGHT_DECAY (_NORM, _BIAS) to 0")

@@ -1,0 +1,93 @@
+"""Which learning rate and weight decay each parameter gets."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from torch import nn
+
+_NORMS = (
+    nn.BatchNorm1d,
+    nn.BatchNorm2d,
+    nn.BatchNorm3d,
+    nn.SyncBatchNorm,
+    nn.InstanceNorm1d,
+    nn.InstanceNorm2d,
+    nn.InstanceNorm3d,
+    nn.GroupNorm,
+    nn.LayerNorm,
+    nn.RMSNorm,
+)
+
+
+def get_default_optimizer_params(
+    model: nn.Module,
+    base_lr: float | None = None,
+    weight_decay: float | None = None,
+    *,
+    weight_decay_norm: float | None = None,
+    bias_lr_factor: float = 1.0,
+    weight_decay_bias: float | None = None,
+    heads_lr_factor: float = 1.0,
+    lr_factor_func: Callable[[str], float] | None = None,
+    overrides: Mapping[str, Mapping[str, Any]] | None = None,
+) -> list[dict[str, Any]]:
+    """Return parameter groups for an optimizer: parameters with equal settings share one.
+
+    Frozen parameters are left out; one that two modules share is counted once, under its first name. Groups and the
+    parameters in them follow the model's order. What is None stays out of the groups: the optimizer's default holds.
+
+    Args:
+        model: its parameters are grouped.
+        base_lr: learning rate; the factors below multiply it.
+        weight_decay: weight decay of what the next arguments do not name.
+        weight_decay_norm: weight decay of normalisation layers (their weights and biases).
+        bias_lr_factor: for parameters named "bias".
+        weight_decay_bias: for parameters named "bias", those of normalisation layers included.
+        heads_lr_factor: for parameters below a module named "heads".
+        lr_factor_func: parameter name ("backbone.conv1.weight") -> factor.
+        overrides: last part of a parameter's name ("weight", "embedding") -> the options that it gets in its group,
+            whatever the other arguments say.
+
+    Returns:
+        Groups {"params": [...], "param_names": [...], "lr": ..., "weight_decay": ...}.
+
+    Raises:
+        ValueError: a factor without a base_lr, or no parameter is left to train.
+    """
+    if base_lr is None and (bias_lr_factor != 1.0 or heads_lr_factor != 1.0 or lr_factor_func is not None):
+        raise ValueError("bias_lr_factor, heads_lr_factor and lr_factor_func multiply base_lr: give base_lr too")
+    groups: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for name, param, module in _trainable(model):
+        *modules, last = name.split(".")
+        options: dict[str, Any] = {}
+        if base_lr is not None:
+            options["lr"] = (
+                base_lr
+                * (lr_factor_func(name) if lr_factor_func is not None else 1.0)
+                * (heads_lr_factor if "heads" in modules else 1.0)
+                * (bias_lr_factor if last == "bias" else 1.0)
+            )
+        decay = weight_decay
+        if isinstance(module, _NORMS) and weight_decay_norm is not None:
+            decay = weight_decay_norm
+        if last == "bias" and weight_decay_bias is not None:
+            decay = weight_decay_bias
+        if decay is not None:
+            options["weight_decay"] = decay
+        options.update((overrides or {}).get(last, {}))
+        group = groups.setdefault(tuple(sorted(options.items())), {"params": [], "param_names": [], **options})
+        group["params"].append(param)
+        group["param_names"].append(name)
+    if not groups:
+        raise ValueError(f"{type(model).__name__} has no parameter that requires a gradient")
+    return list(groups.values())
+
+
+def _trainable(model: nn.Module) -> Iterator[tuple[str, nn.Parameter, nn.Module]]:
+    """Yield (name, parameter, the module that holds it) in the model's order, each parameter once."""
+    seen: set[nn.Parameter] = set()
+    for prefix, module in model.named_modules():
+        for last, param in module.named_parameters(recurse=False):
+            if param.requires_grad and param not in seen:
+                seen.add(param)
+                yield f"{prefix}.{last}" if prefix else last, param, module

@@ -1,0 +1,172 @@
+"""The loop, and the hooks that it calls."""
+
+import contextlib
+import logging
+import weakref
+from typing import Any
+
+from . import comm
+from .events import EventStorage
+from .hook_base import HookBase, HookList
+from .losses import check_finite
+from .period import every
+from .reduction import MetricReducer
+from .seeding import seed_step
+
+logger = logging.getLogger(__name__)
+
+
+class TrainerBase:
+    """A loop with hooks; it assumes nothing of what a step does.
+
+    Attributes:
+        iter: the step that runs, counted from 0. Equal to `max_iter` after a run that finished, and only then.
+        start_iter: the first step of this run.
+        max_iter: one past the last step.
+        storage: the metrics; exists while `train` runs.
+        stop_reason: why the run ended before `max_iter`, or None.
+        metric_periods: metrics are read, and reduced over processes, at the last step of every such period.
+        seed: with a seed, random numbers drawn in a step follow from (seed, rank, step).
+    """
+
+    def __init__(self) -> None:
+        self._hooks: list[HookBase] = []
+        self._calls = HookList()
+        self.iter = self.start_iter = self.max_iter = 0
+        self.completed_iter = -1
+        self.storage: EventStorage
+        self.stop_reason: str | None = None
+        self.metric_periods: tuple[int, ...] = (20,)
+        self.seed: int | None = None
+        self._stop_request: str | None = None
+        self._loaded_storage: dict[str, Any] | None = None
+
+    def register_hooks(self, hooks: list[HookBase | None]) -> None:
+        """Append hooks; they are called in the order of registration. None is dropped.
+
+        A hook's `trainer` is a weak proxy, so that trainer and hooks do not keep each other alive.
+
+        Raises:
+            TypeError: one of them is not a HookBase, or has a state that it could not load.
+            ValueError: two hooks have the same name.
+        """
+        for hook in hooks:
+            if hook is not None:
+                self._calls.check(hook, self._hooks)
+                hook.trainer = weakref.proxy(self)
+                self._hooks.append(hook)
+        self._calls.bind(self._hooks)
+
+    def train(self, start_iter: int, max_iter: int) -> None:
+        """Run the steps from `start_iter` up to, not including, `max_iter`; HookBase shows the order of calls.
+
+        An exception ends the run and is raised again after `after_train`. Can be called more than once.
+        """
+        logger.info("Starting training from iteration %d", start_iter)
+        self.iter = self.start_iter = start_iter
+        self.max_iter = max_iter
+        self.completed_iter = start_iter - 1
+        self.stop_reason = self._stop_request = None
+        with self._open_storage(start_iter) as self.storage:
+            try:
+                self.before_train()
+                for self.iter in range(start_iter, max_iter):
+                    self.before_step()
+                    self.run_step()
+                    self.completed_iter = self.iter
+                    self.after_step()
+                    if self._must_stop():
+                        break
+                else:
+                    self.iter = max_iter  # only now: by this, hooks tell a finished run from a failed one
+            except BaseException:
+                logger.exception("Exception during training at iteration %d:", self.iter)
+                with contextlib.suppress(Exception):  # already logged; what ended the run is what is raised
+                    self.after_train()
+                raise
+            self.after_train()
+
+    def request_stop(self, reason: str) -> None:
+        """End the run after the step in flight.
+
+        With one process at once; with several, all of them after the next reading of the metrics, at the same step.
+        """
+        self._stop_request = self._stop_request or reason
+
+    def before_train(self) -> None:
+        """Called once before the first step."""
+        self._calls.bind(self._hooks)
+        self._reducer = MetricReducer()
+        self._read_until = self.start_iter - 1
+        self._calls("before_train")
+
+    def after_train(self) -> None:
+        """Called once at the end, also of a run that failed: every hook, and then the first error of one is raised."""
+        self.storage.iter = self.iter
+        self._calls.call_all("after_train")
+
+    def before_step(self) -> None:
+        """Called before each step."""
+        self.storage.iter = self.iter
+        if self.seed is not None:
+            seed_step(self.seed, comm.get_rank(), self.iter)
+        self._calls("before_step")
+
+    def after_backward(self) -> None:
+        """Called in each step when the gradients are complete and unscaled, before the optimizer's step."""
+        self._calls("after_backward")
+
+    def after_step(self) -> None:
+        """Called after each step: first metrics are read where they are due, then hooks act."""
+        if self.iter + 1 == self.max_iter or any(every(period, self.iter) for period in self.metric_periods):
+            self.read_metrics()
+        self._calls("after_step")
+
+    def run_step(self) -> None:
+        """Do one step; subclasses implement it."""
+        raise NotImplementedError(f"{type(self).__name__} must implement run_step()")
+
+    def read_metrics(self) -> None:
+        """Read what was measured since the last reading; the one place where processes exchange metrics.
+
+        Raises:
+            FloatingPointError: a loss in between was not finite. Raised in every process, at the same step.
+        """
+        first = self._read_until + 1
+        if comm.get_world_size() > 1:
+            reduced, stop = self._reducer(
+                self.storage.take_unreduced(), first, self.iter, stop=self._stop_request is not None
+            )
+            self.storage.put_reduced(reduced)
+            if stop:
+                self.stop_reason = self._stop_request or "another process asked to stop"
+        self._read_until = self.iter
+        check_finite(self.storage, first)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run needs: the last completed step, the metrics' windows and the hooks' states."""
+        state: dict[str, Any] = {"iteration": self.completed_iter}
+        hooks = {name: hook_state for name, hook in self._calls.named(self._hooks) if (hook_state := hook.state_dict())}
+        if hooks:
+            state["hooks"] = hooks
+        if "storage" in vars(self):
+            state["storage"] = self.storage.state_dict()
+        return state
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over `state_dict()`. Training goes on at ``trainer.iter + 1``."""
+        self.iter = self.completed_iter = state_dict["iteration"]
+        self._loaded_storage = state_dict.get("storage")
+        self._calls.load_states(self._hooks, state_dict.get("hooks", {}))
+
+    def _must_stop(self) -> bool:
+        if comm.get_world_size() == 1:
+            self.stop_reason = self._stop_request
+        return self.stop_reason is not None and self.iter + 1 < self.max_iter
+
+    def _open_storage(self, start_iter: int) -> EventStorage:
+        storage = EventStorage(start_iter)
+        if self._loaded_storage is not None:
+            storage.load_state_dict(self._loaded_storage)
+            self._loaded_storage = None
+        return storage

@@ -1,0 +1,83 @@
+"""The config keys that only re-identification has."""
+
+from steploop.config import CfgNode as CN
+
+
+def add_reid_config(cfg: CN) -> None:
+    """Add the keys of the re-ID project to `cfg`, in place."""
+    cfg.MODEL.META_ARCHITECTURE = "Baseline"
+    cfg.MODEL.BACKBONE.LAST_STRIDE = 1
+    cfg.MODEL.HEADS = CN()
+    cfg.MODEL.HEADS.NAME = "EmbeddingHead"
+    # 0 takes the number of identities of the training set.
+    cfg.MODEL.HEADS.NUM_CLASSES = 0
+    # Channels after an extra 1x1 convolution; 0 keeps the backbone's.
+    cfg.MODEL.HEADS.EMBEDDING_DIM = 0
+    # Batch normalisation between the pooled feature and the classifier (BNNeck, arXiv:1903.07071).
+    cfg.MODEL.HEADS.WITH_BNNECK = True
+    # Normalisation of that neck: "BN" or "SyncBN".
+    cfg.MODEL.HEADS.NORM = "BN"
+    # Which side of the neck the triplet loss sees: "before" or "after".
+    cfg.MODEL.HEADS.NECK_FEAT = "before"
+    # "GlobalAvgPool", "GlobalMaxPool", "AdaptiveAvgMaxPool", "GeneralizedMeanPooling" or "GeneralizedMeanPoolingP".
+    cfg.MODEL.HEADS.POOL_LAYER = "GlobalAvgPool"
+    # "Linear", "CosSoftmax", "ArcSoftmax" or "CircleSoftmax", with the scale of its logits and its margin.
+    cfg.MODEL.HEADS.CLS_LAYER = "Linear"
+    cfg.MODEL.HEADS.SCALE = 1.0
+    cfg.MODEL.HEADS.MARGIN = 0.0
+    cfg.MODEL.LOSSES = CN()
+    # Any of "CrossEntropyLoss", "TripletLoss", "CircleLoss" and "Cosface".
+    cfg.MODEL.LOSSES.NAME = ("CrossEntropyLoss", "TripletLoss")
+    cfg.MODEL.LOSSES.CE = CN()
+    # Label smoothing; negative smooths by the predicted probability times ALPHA.
+    cfg.MODEL.LOSSES.CE.EPSILON = 0.1
+    cfg.MODEL.LOSSES.CE.ALPHA = 0.2
+    cfg.MODEL.LOSSES.CE.SCALE = 1.0
+    cfg.MODEL.LOSSES.TRI = CN()
+    # 0 means the soft margin.
+    cfg.MODEL.LOSSES.TRI.MARGIN = 0.3
+    cfg.MODEL.LOSSES.TRI.NORM_FEAT = False
+    cfg.MODEL.LOSSES.TRI.HARD_MINING = True
+    cfg.MODEL.LOSSES.TRI.SCALE = 1.0
+    # The circle loss and CosFace over all pairs of a batch (arXiv:2002.10857).
+    cfg.MODEL.LOSSES.CIRCLE = CN()
+    cfg.MODEL.LOSSES.CIRCLE.MARGIN = 0.25
+    cfg.MODEL.LOSSES.CIRCLE.GAMMA = 128.0
+    cfg.MODEL.LOSSES.CIRCLE.SCALE = 1.0
+    cfg.MODEL.LOSSES.COSFACE = CN()
+    cfg.MODEL.LOSSES.COSFACE.MARGIN = 0.25
+    cfg.MODEL.LOSSES.COSFACE.GAMMA = 128.0
+    cfg.MODEL.LOSSES.COSFACE.SCALE = 1.0
+    # Height and width in pixels.
+    cfg.INPUT.SIZE_TRAIN = [256, 128]
+    cfg.INPUT.SIZE_TEST = [256, 128]
+    cfg.INPUT.FLIP = CN()
+    cfg.INPUT.FLIP.ENABLED = True
+    cfg.INPUT.FLIP.PROB = 0.5
+    # Zero padding on each side, then a random crop back to SIZE_TRAIN.
+    cfg.INPUT.PADDING = CN()
+    cfg.INPUT.PADDING.ENABLED = True
+    cfg.INPUT.PADDING.SIZE = 10
+    # Random erasing (arXiv:1708.04896).
+    cfg.INPUT.REA = CN()
+    cfg.INPUT.REA.ENABLED = True
+    cfg.INPUT.REA.PROB = 0.5
+    cfg.INPUT.AFFINE = CN()
+    cfg.INPUT.AFFINE.ENABLED = False
+    # Largest rotation in degrees, shift as a share of the side, scale range, and shear in degrees.
+    cfg.INPUT.AFFINE.DEGREES = 10.0
+    cfg.INPUT.AFFINE.TRANSLATE = 0.05
+    cfg.INPUT.AFFINE.SCALE = [0.9, 1.1]
+    cfg.INPUT.AFFINE.SHEAR = 5.0
+    cfg.DATALOADER.SAMPLER_TRAIN = "IdentitySampler"
+    # Images of each identity in a batch (K of P x K).
+    cfg.DATALOADER.NUM_INSTANCE = 4
+    # "cosine" or "euclidean".
+    cfg.TEST.METRIC = "cosine"
+    # How many queries are drawn in the picture of ranked retrievals; 0 draws none.
+    cfg.TEST.VIS_QUERIES = 6
+    cfg.SOLVER.OPT = "Adam"
+    cfg.SOLVER.BASE_LR = 3.5e-4
+    cfg.SOLVER.WEIGHT_DECAY = 5e-4
+    cfg.SOLVER.WEIGHT_DECAY_NORM = None
+    cfg.SOLVER.IMS_PER_BATCH = 64

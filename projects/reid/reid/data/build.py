@@ -1,0 +1,157 @@
+"""Loaders, samplers and transforms of re-ID from the config."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from steploop import data
+from steploop.config import CfgNode, Registry
+from torch.utils.data import DataLoader
+
+from .dataset import ReidDataset
+from .identity_sampler import IdentitySampler
+from .items import ReidItem
+
+REID_SAMPLER_REGISTRY = Registry("REID_SAMPLER")
+"""Functions ``(cfg, items, seed) -> StreamSampler`` by the names of DATALOADER.SAMPLER_TRAIN."""
+
+
+@REID_SAMPLER_REGISTRY.register(name="TrainingSampler")
+def build_training_sampler(cfg: CfgNode, items: Sequence[ReidItem], seed: int) -> data.StreamSampler:
+    """Return the stream that holds each image once in an epoch."""
+    return data.TrainingSampler(len(items), seed=seed)
+
+
+@REID_SAMPLER_REGISTRY.register(name="IdentitySampler")
+def build_identity_sampler(cfg: CfgNode, items: Sequence[ReidItem], seed: int) -> data.StreamSampler:
+    """Return the stream of P x K batches, with SOLVER.IMS_PER_BATCH and DATALOADER.NUM_INSTANCE."""
+    return IdentitySampler(
+        [item.pid for item in items],
+        batch_size=cfg.SOLVER.IMS_PER_BATCH,
+        num_instances=cfg.DATALOADER.NUM_INSTANCE,
+        seed=seed,
+        camids=[item.camid for item in items],
+    )
+
+
+class ReidMapper:
+    """Reads an item's image and transforms it.
+
+    Args:
+        transform: makes a uint8 tensor (3, H, W) of a PIL image.
+    """
+
+    def __init__(self, transform: data.Transform) -> None:
+        self.transform = transform
+
+    def __call__(self, item: ReidItem, rng: np.random.Generator) -> dict[str, Any]:
+        """Return the sample: "images" uint8 (3, H, W), "targets" and "camids" int, "img_paths" str."""
+        image = self.transform(data.read_image(item.img_path), rng)
+        return {"images": image, "targets": item.pid, "camids": item.camid, "img_paths": item.img_path}
+
+
+class IndexedMapper:
+    """Maps (index, item) as another mapper maps the item, and adds "indices": the place of a sample in its set."""
+
+    def __init__(self, mapper: ReidMapper) -> None:
+        self.mapper = mapper
+
+    def __call__(self, indexed: tuple[int, ReidItem], rng: np.random.Generator) -> dict[str, Any]:
+        """Return the sample with its index, an int."""
+        index, item = indexed
+        return {**self.mapper(item, rng), "indices": index}
+
+
+def build_train_transforms(cfg: CfgNode) -> data.Compose:
+    """Return the random transforms of INPUT, for images of INPUT.SIZE_TRAIN."""
+    options = cfg.INPUT
+    size = options.SIZE_TRAIN
+    transforms: list[data.Transform] = [data.Resize(size)]
+    if options.FLIP.ENABLED:
+        transforms.append(data.RandomFlip(options.FLIP.PROB))
+    if options.PADDING.ENABLED:
+        transforms += [data.Pad(options.PADDING.SIZE), data.RandomCrop(size)]
+    if options.AFFINE.ENABLED:
+        affine = options.AFFINE
+        transforms.append(data.RandomAffine(affine.DEGREES, affine.TRANSLATE, affine.SCALE, affine.SHEAR))
+    transforms.append(data.ToTensor())
+    if options.REA.ENABLED:
+        transforms.append(data.RandomErasing(options.REA.PROB, value=cfg.MODEL.PIXEL_MEAN))
+    return data.Compose(transforms)
+
+
+def build_test_transforms(cfg: CfgNode) -> data.Compose:
+    """Return the transforms that bring an image to INPUT.SIZE_TEST; nothing in them is random."""
+    return data.Compose([data.Resize(cfg.INPUT.SIZE_TEST), data.ToTensor()])
+
+
+def build_reid_train_loader(
+    cfg: CfgNode, dataset: ReidDataset, *, seed: int, rank: int = 0, world_size: int = 1, start: int = 0
+) -> data.TrainLoader:
+    """Return the infinite loader of `dataset.train`.
+
+    A batch is {"images": uint8 (B, 3, H, W), "targets": int64 (B,), "camids": int64 (B,), "img_paths": list[str]}, with
+    B = SOLVER.IMS_PER_BATCH / world_size / SOLVER.ACCUMULATE.
+
+    Args:
+        cfg: the config.
+        dataset: one data set, or several merged by `get_train_dataset`.
+        seed: the run's seed, >= 0; order and pixels follow from it.
+        rank: this process.
+        world_size: number of processes.
+        start: the step of the first batch.
+
+    Raises:
+        ValueError: if there is nothing to train on, or the batch cannot be filled or split as configured.
+        KeyError: if DATALOADER.SAMPLER_TRAIN is not registered.
+    """
+    if not dataset.train:
+        raise ValueError(f"data set {dataset.name!r} has no training images: name another one in DATASETS.TRAIN")
+    build_sampler: Callable[..., data.StreamSampler] = REID_SAMPLER_REGISTRY.get(cfg.DATALOADER.SAMPLER_TRAIN)
+    batches = data.StepBatchSampler(
+        build_sampler(cfg, dataset.train, seed),
+        cfg.SOLVER.IMS_PER_BATCH,
+        rank=rank,
+        world_size=world_size,
+        micro_batches=cfg.SOLVER.ACCUMULATE,
+    )
+    batches.seek(start)
+    return data.TrainLoader(
+        data.MappedDataset(dataset.train, ReidMapper(build_train_transforms(cfg)), seed),
+        batches,
+        num_workers=cfg.DATALOADER.NUM_WORKERS,
+        seed=seed,
+        pin_memory=_pins_memory(cfg),
+    )
+
+
+def build_reid_test_loader(
+    cfg: CfgNode, dataset: ReidDataset, *, rank: int = 0, world_size: int = 1
+) -> tuple[DataLoader[Any], int]:
+    """Return this rank's loader of all queries, then all gallery images, and the number of queries over all ranks.
+
+    Batches are those of the training loader, of TEST.IMS_PER_BATCH images, with "indices": int64 (B,), the place in
+    queries + gallery; batch j goes to rank j % world_size.
+
+    Raises:
+        ValueError: if there are no queries or no gallery images.
+    """
+    for subset in ("query", "gallery"):
+        if not getattr(dataset, subset):
+            raise ValueError(f"data set {dataset.name!r} has no {subset} images: name another one in DATASETS.TEST")
+    loader = data.build_test_loader(
+        data.MappedDataset(
+            list(enumerate([*dataset.query, *dataset.gallery])), IndexedMapper(ReidMapper(build_test_transforms(cfg)))
+        ),
+        cfg.TEST.IMS_PER_BATCH,
+        rank=rank,
+        world_size=world_size,
+        num_workers=cfg.DATALOADER.NUM_WORKERS,
+        pin_memory=_pins_memory(cfg),
+    )
+    return loader, len(dataset.query)
+
+
+def _pins_memory(cfg: CfgNode) -> bool:
+    return torch.cuda.is_available() and cfg.MODEL.DEVICE != "cpu"

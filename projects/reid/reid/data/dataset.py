@@ -1,0 +1,109 @@
+"""A re-ID data set: its three subsets, and where it comes from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from steploop.config.errors import nearest
+from steploop.data import DatasetCatalog, datasets_root
+from tabulate import tabulate
+
+from .items import ReidItem
+from .market1501 import read_market1501
+
+
+@dataclass
+class ReidDataset:
+    """Images to train on, to search for (query) and to search in (gallery).
+
+    The identities of `train` are relabelled to 0..num_pids-1 in the order of their labels; those of the other two stay
+    as they are. A data set that is only trained on, or only tested on, leaves the rest empty.
+
+    Raises:
+        TypeError: if an item is no ReidItem.
+    """
+
+    name: str
+    train: Sequence[ReidItem] = field(repr=False)
+    query: Sequence[ReidItem] = field(repr=False)
+    gallery: Sequence[ReidItem] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        for item in (*self.train, *self.query, *self.gallery):
+            if not isinstance(item, ReidItem):
+                raise TypeError(f"data set {self.name!r}: expected items of type ReidItem, got {item!r}")
+        labels = {pid: label for label, pid in enumerate(sorted({item.pid for item in self.train}))}
+        self.train = [item._replace(pid=labels[item.pid]) for item in self.train]
+
+    @property
+    def num_pids(self) -> int:
+        """Number of identities to train on."""
+        return len({item.pid for item in self.train})
+
+    @property
+    def num_cams(self) -> int:
+        """Number of cameras to train on."""
+        return len({item.camid for item in self.train})
+
+    def statistics(self) -> str:
+        """Return a table of the identities, images and cameras of each subset."""
+        rows = []
+        for name in ("train", "query", "gallery"):
+            items = getattr(self, name)
+            rows.append((name, len({i.pid for i in items}), len(items), len({i.camid for i in items})))
+        return tabulate(rows, headers=["subset", "ids", "images", "cameras"], tablefmt="pipe", intfmt=",")
+
+
+def get_dataset(name: str) -> ReidDataset:
+    """Return the data set that is registered in DatasetCatalog as `name`, or else lies in $STEPLOOP_DATASETS/<name>.
+
+    The folder (default datasets/<name>) has the Market-1501 layout.
+
+    Raises:
+        FileNotFoundError: if there is neither, or the folder is incomplete.
+        ValueError: if one of its subsets is empty, or a file's name does not tell its identity and camera.
+        TypeError: if the registered function returns something else.
+    """
+    if name in DatasetCatalog:
+        dataset = DatasetCatalog.get(name)
+        if not isinstance(dataset, ReidDataset):
+            raise TypeError(f"data set {name!r} is registered, but as a {type(dataset).__name__}, not a ReidDataset")
+        return dataset
+    folder = datasets_root() / name
+    if not name or not folder.is_dir():
+        raise FileNotFoundError(_explain_unknown(name))
+    return ReidDataset(name, *read_market1501(folder))
+
+
+def get_train_dataset(names: Sequence[str]) -> ReidDataset:
+    """Return the data set to train on that several make together; see `merge_train` and `get_dataset`.
+
+    Raises:
+        ValueError: if there are no names.
+    """
+    if not names:
+        raise ValueError("DATASETS.TRAIN is empty: name a data set, as in DATASETS.TRAIN \"('market1501',)\"")
+    datasets = [get_dataset(name) for name in names]
+    return datasets[0] if len(datasets) == 1 else merge_train(datasets)
+
+
+def merge_train(datasets: Sequence[ReidDataset]) -> ReidDataset:
+    """Return the training subsets as one; identities and cameras of different data sets stay different."""
+    items: list[ReidItem] = []
+    first_pid = first_cam = 0
+    for dataset in datasets:
+        items += [i._replace(pid=i.pid + first_pid, camid=i.camid + first_cam) for i in dataset.train]
+        first_pid += dataset.num_pids
+        first_cam += 1 + max((item.camid for item in dataset.train), default=-1)
+    return ReidDataset("+".join(dataset.name for dataset in datasets), items, [], [])
+
+
+def _explain_unknown(name: str) -> str:
+    root = datasets_root()
+    folders = sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+    close = nearest(name, [*folders, *DatasetCatalog.list()])
+    return (
+        f"no data set {name!r}: there is no folder {root / name}, and none is registered by that name. "
+        + (f"Did you mean {close!r}? " if close else "")
+        + (f"Folders in {root}: {folders}. " if root.is_dir() else f"The folder {root} does not exist. ")
+        + f"Registered: {DatasetCatalog.list()}. Set $STEPLOOP_DATASETS to the folder that holds the data sets."
+    )

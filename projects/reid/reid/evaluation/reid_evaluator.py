@@ -1,0 +1,174 @@
+"""Collects the features of a test set and measures how well its queries find their identities."""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from steploop.engine import comm
+from steploop.engine.evaluator import DatasetEvaluator
+from torch import Tensor
+
+from ..data.items import ReidItem
+from .distances import METRICS
+from .ranking import RetrievalResult, evaluate_retrieval
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """A test set with its features and how they rank.
+
+    Attributes:
+        query: the queries.
+        gallery: what they are looked for in.
+        query_features: (Q, D) float32 on the CPU.
+        gallery_features: (G, D) float32 on the CPU.
+        metric: the distance, "cosine" or "euclidean".
+        result: the figures.
+    """
+
+    query: list[ReidItem]
+    gallery: list[ReidItem]
+    query_features: Tensor
+    gallery_features: Tensor
+    metric: str
+    result: RetrievalResult
+
+
+class ReidEvaluator(DatasetEvaluator):
+    """Measures Rank-1, Rank-5, Rank-10, mAP and mINP, in percent, on queries followed by a gallery.
+
+    A batch is the re-ID batch with one more entry, "indices": int64 (B,), the place of each sample in queries +
+    gallery. By it the order of the set is restored, however many processes shared it.
+
+    Args:
+        num_query: the first `num_query` samples are the queries, all others the gallery.
+        metric: "cosine" or "euclidean".
+        max_rank: length of the CMC curve, at least 10.
+        memory_mb: how many MiB of distances are held at once.
+        device: where distances are computed.
+
+    Attributes:
+        retrieval: after `evaluate`, on the main process, what the figures were computed from; else None.
+    """
+
+    def __init__(
+        self,
+        num_query: int,
+        *,
+        metric: str = "cosine",
+        max_rank: int = 50,
+        memory_mb: int = 256,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        if num_query < 1:
+            raise ValueError(f"expected at least one query, got num_query={num_query}")
+        if metric not in METRICS:
+            raise ValueError(f"unknown metric {metric!r}: choose one of {', '.join(METRICS)}")
+        if max_rank < 10:
+            raise ValueError(f"max_rank must be at least 10 for Rank-10, got {max_rank}")
+        self.num_query = num_query
+        self.metric = metric
+        self.max_rank = max_rank
+        self.memory_mb = memory_mb
+        self.device = device
+        self.retrieval: Retrieval | None = None
+        self._indices: list[int] = []
+        self._items: list[ReidItem] = []
+        self._features: list[Tensor] = []
+
+    def reset(self) -> None:
+        """Forget what was processed."""
+        self.retrieval = None
+        self._indices, self._items, self._features = [], [], []
+
+    def process(self, inputs: Mapping[str, Any], outputs: Tensor) -> None:
+        """Keep a batch's features.
+
+        Args:
+            inputs: the batch: "indices", "targets", "camids" int64 (B,) and "img_paths".
+            outputs: (B, D) features.
+
+        Raises:
+            KeyError: an entry is missing.
+            ValueError: not one feature for each sample.
+        """
+        if missing := [key for key in ("indices", "targets", "camids", "img_paths") if key not in inputs]:
+            raise KeyError(f"the batch lacks {', '.join(missing)}; it holds {', '.join(inputs)}")
+        indices = inputs["indices"].tolist()
+        if outputs.ndim != 2 or len(outputs) != len(indices):
+            raise ValueError(f"expected features ({len(indices)}, D), one row a sample, got {tuple(outputs.shape)}")
+        self._indices += indices
+        rows = zip(inputs["img_paths"], inputs["targets"].tolist(), inputs["camids"].tolist())
+        self._items += [ReidItem(path, pid, camid) for path, pid, camid in rows]
+        self._features.append(outputs.detach().to("cpu", torch.float32))
+
+    def evaluate(self) -> "OrderedDict[str, float]":
+        """Return the figures in percent: Rank-1, Rank-5, Rank-10, mAP, mINP, and metric = (Rank-1 + mAP) / 2.
+
+        Every process must call it; those but the main one get an empty dict.
+
+        Raises:
+            ValueError: samples are missing or came twice, features are not finite, or no query has a match.
+        """
+        features = torch.cat(self._features).numpy() if self._features else None
+        parts = comm.gather((self._indices, self._items, features))
+        if not comm.is_main_process():
+            return OrderedDict()
+        parts = [part for part in parts if part[0]]
+        order = _inverse([index for indices, _, _ in parts for index in indices])
+        items = [item for _, part_items, _ in parts for item in part_items]
+        items = [items[place] for place in order]
+        merged = torch.cat([torch.from_numpy(part_features) for _, _, part_features in parts])[order]
+        self.retrieval = self._rank(items, merged)
+        return _percent(self.retrieval.result)
+
+    def _rank(self, items: list[ReidItem], features: Tensor) -> Retrieval:
+        query, gallery = items[: self.num_query], items[self.num_query :]
+        query_features, gallery_features = features[: self.num_query], features[self.num_query :]
+        if not gallery:
+            raise ValueError(f"all {len(items)} samples are queries (num_query={self.num_query}): the gallery is empty")
+        result = evaluate_retrieval(
+            query_features,
+            gallery_features,
+            [item.pid for item in query],
+            [item.pid for item in gallery],
+            [item.camid for item in query],
+            [item.camid for item in gallery],
+            metric=self.metric,
+            max_rank=self.max_rank,
+            memory_mb=self.memory_mb,
+            device=self.device,
+        )
+        if result.num_skipped:
+            logger.info(
+                "%d of %d queries were left out: the gallery does not hold their identity under another camera",
+                result.num_skipped,
+                len(query),
+            )
+        return Retrieval(query, gallery, query_features, gallery_features, self.metric, result)
+
+
+def _inverse(indices: list[int]) -> list[int]:
+    """Return where sample 0, 1, ... stands in `indices`."""
+    if not indices:
+        raise ValueError("nothing was processed: the test loader gave no batch")
+    order = torch.tensor(indices).argsort()
+    if torch.tensor(indices)[order].tolist() != list(range(len(indices))):
+        raise ValueError(
+            f"expected each sample once, got {len(indices)} of them with {len(set(indices))} different indices up to "
+            f"{max(indices)}: each process evaluates its own share of the test set, and together they evaluate all"
+        )
+    return order.tolist()
+
+
+def _percent(result: RetrievalResult) -> "OrderedDict[str, float]":
+    figures = OrderedDict((f"Rank-{k}", 100 * result.rank(k)) for k in (1, 5, 10))
+    figures["mAP"] = 100 * result.mean_ap
+    figures["mINP"] = 100 * result.mean_inp
+    figures["metric"] = (figures["Rank-1"] + figures["mAP"]) / 2
+    return figures

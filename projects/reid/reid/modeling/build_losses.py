@@ -1,0 +1,63 @@
+"""Which losses a model is trained with: from MODEL.LOSSES to functions of the head's outputs."""
+
+from collections.abc import Callable
+from functools import partial
+
+from steploop.config import CfgNode
+from torch import Tensor
+
+from .heads import HeadOutputs
+from .losses import cross_entropy_loss, pairwise_circleloss, pairwise_cosface, triplet_loss
+
+Loss = Callable[[HeadOutputs, Tensor], Tensor]
+"""Maps a head's outputs and the targets (B,) to a 0-d loss."""
+
+
+def build_losses(cfg: CfgNode) -> dict[str, Loss]:
+    """Return the losses that MODEL.LOSSES.NAME lists, by the name under which they are reported.
+
+    Raises:
+        ValueError: the list is empty or holds an unknown name.
+    """
+    names = cfg.MODEL.LOSSES.NAME
+    if not names:
+        raise ValueError(f"MODEL.LOSSES.NAME is empty: list at least one of {', '.join(_BUILDERS)}")
+    losses = {}
+    for name in names:
+        if name not in _BUILDERS:
+            raise ValueError(f"unknown loss {name!r} in MODEL.LOSSES.NAME: expected some of {', '.join(_BUILDERS)}")
+        key, options, build = _BUILDERS[name]
+        losses[key] = build(cfg.MODEL.LOSSES[options])
+    return losses
+
+
+def _cross_entropy(options: CfgNode) -> Loss:
+    loss = partial(cross_entropy_loss, eps=options.EPSILON, alpha=options.ALPHA)
+    scale = options.SCALE
+    return lambda outputs, targets: loss(outputs.cls_outputs, targets) * scale
+
+
+def _triplet(options: CfgNode) -> Loss:
+    loss = partial(triplet_loss, margin=options.MARGIN, norm_feat=options.NORM_FEAT, hard_mining=options.HARD_MINING)
+    return _of_features(loss, options.SCALE)
+
+
+def _circle(options: CfgNode) -> Loss:
+    return _of_features(partial(pairwise_circleloss, margin=options.MARGIN, gamma=options.GAMMA), options.SCALE)
+
+
+def _cosface(options: CfgNode) -> Loss:
+    return _of_features(partial(pairwise_cosface, margin=options.MARGIN, gamma=options.GAMMA), options.SCALE)
+
+
+def _of_features(loss: Callable[..., Tensor], scale: float) -> Loss:
+    return lambda outputs, targets: loss(outputs.features, targets) * scale
+
+
+# The name in the config; the name in the logs; the part of MODEL.LOSSES; the builder.
+_BUILDERS: dict[str, tuple[str, str, Callable[[CfgNode], Loss]]] = {
+    "CrossEntropyLoss": ("loss_cls", "CE", _cross_entropy),
+    "TripletLoss": ("loss_triplet", "TRI", _triplet),
+    "CircleLoss": ("loss_circle", "CIRCLE", _circle),
+    "Cosface": ("loss_cosface", "COSFACE", _cosface),
+}

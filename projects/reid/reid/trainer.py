@@ -1,0 +1,91 @@
+"""What re-identification changes of a training: its data, its evaluation, and a picture of it."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from steploop.config import CfgNode
+from steploop.engine import DefaultTrainer, comm, get_event_storage, has_event_storage
+
+# Importing them registers the models and the data sets.
+from . import modeling  # noqa: F401
+from .data import ReidDataset, build_reid_test_loader, build_reid_train_loader, get_dataset, get_train_dataset
+from .evaluation import ReidEvaluator
+from .visualization import visualize_ranking
+
+logger = logging.getLogger(__name__)
+
+
+class ReidTrainer(DefaultTrainer):
+    """Trains on the identities of DATASETS.TRAIN; evaluates queries against galleries of DATASETS.TEST."""
+
+    def __init__(self, cfg: CfgNode) -> None:
+        super().__init__(with_num_classes(cfg))
+
+    @classmethod
+    def build_train_loader(cls, cfg: CfgNode) -> Any:
+        """Return an endless loader of the training images, with a table of what they are in the log."""
+        dataset = get_train_dataset(cfg.DATASETS.TRAIN)
+        log_statistics(dataset)
+        return build_reid_train_loader(
+            cfg, dataset, seed=cfg.SEED, rank=comm.get_rank(), world_size=comm.get_world_size()
+        )
+
+    @classmethod
+    def build_test_loader(cls, cfg: CfgNode, dataset_name: str) -> Any:
+        """Return this process's part of the queries and the gallery."""
+        dataset = get_dataset(dataset_name)
+        return build_reid_test_loader(cfg, dataset, rank=comm.get_rank(), world_size=comm.get_world_size())[0]
+
+    @classmethod
+    def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> ReidEvaluator:
+        """Return what measures Rank-k, mAP and mINP, and draws ranked retrievals."""
+        return PicturingEvaluator(cfg, dataset_name)
+
+    def evaluate(self) -> Mapping[str, Any]:
+        """Evaluate the model as it is, outside a training."""
+        return self.test(self.cfg, self.model)
+
+
+class PicturingEvaluator(ReidEvaluator):
+    """Draws the first ranks of some queries after measuring all of them.
+
+    The picture is OUTPUT_DIR/retrievals_<data set>.png and, while a run trains, an image in TensorBoard.
+    """
+
+    def __init__(self, cfg: CfgNode, dataset_name: str) -> None:
+        super().__init__(len(get_dataset(dataset_name).query), metric=cfg.TEST.METRIC)
+        self._num_queries = cfg.TEST.VIS_QUERIES
+        self._path = Path(cfg.OUTPUT_DIR) / f"retrievals_{dataset_name}.png"
+        self._title = dataset_name
+
+    def evaluate(self) -> Any:
+        """Return the figures; write the picture in the main process."""
+        figures = super().evaluate()
+        if self.retrieval is not None and self._num_queries:
+            picture = visualize_ranking(self.retrieval, num_queries=self._num_queries, path=self._path, title=self._title)
+            logger.info("Ranked retrievals drawn in %s", self._path)
+            if has_event_storage():
+                get_event_storage().put_image(f"{self._title}/retrievals", picture)
+        return figures
+
+
+def with_num_classes(cfg: CfgNode) -> CfgNode:
+    """Return `cfg` with MODEL.HEADS.NUM_CLASSES filled in, if it is 0, from the training set."""
+    if cfg.MODEL.HEADS.NUM_CLASSES > 0:
+        return cfg
+    frozen = cfg.is_frozen()
+    cfg = cfg.clone()
+    cfg.defrost()
+    cfg.MODEL.HEADS.NUM_CLASSES = get_train_dataset(cfg.DATASETS.TRAIN).num_pids
+    if frozen:
+        cfg.freeze()
+    return cfg
+
+
+def log_statistics(dataset: ReidDataset) -> None:
+    """Write the table of a data set into the log."""
+    logger.info("Data set %s:\n%s", dataset.name, dataset.statistics())

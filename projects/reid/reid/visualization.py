@@ -1,0 +1,206 @@
+"""A picture of ranked retrievals: each query beside the gallery images that look most like it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+from steploop.data import read_image
+from steploop.engine.checkpoint.durable import write_atomically
+
+from .evaluation import Retrieval, pairwise_distance
+
+_PAPER, _INK, _FAINT, _EMPTY = "#fbfbfc", "#1f2430", "#737b8c", "#eceef2"
+_QUERY, _RIGHT, _WRONG = "#3b4252", "#2f9e5f", "#d9463f"
+
+# Pixels. A tile has this area whatever the images' proportions are.
+_TILE_AREA = 15_000
+_FRAME, _RADIUS = 5, 10
+_GAP, _MARGIN, _ROW_GAP = 12, 28, 22
+_QUERY_GAP = 34
+_LINE = 18
+_HEADER = 78
+
+
+@dataclass(frozen=True)
+class RankedImage:
+    """One image of the gallery as a query ranks it.
+
+    Attributes:
+        img_path: the image file.
+        hit: whether it shows the query's identity.
+        camid: its camera, from 0.
+        distance: to the query.
+    """
+
+    img_path: str
+    hit: bool
+    camid: int
+    distance: float
+
+
+@dataclass(frozen=True)
+class RankedQuery:
+    """A query and the first images of its ranking.
+
+    Attributes:
+        img_path: the query's image file.
+        caption: up to two lines below it.
+        ranking: the nearest first.
+    """
+
+    img_path: str
+    caption: str
+    ranking: Sequence[RankedImage]
+
+
+def visualize_ranking(
+    retrieval: Retrieval, path: str | Path, *, num_queries: int = 6, top: int = 10, title: str = "Ranked retrievals"
+) -> NDArray[np.uint8]:
+    """Write a picture of some queries, spread evenly from the worst average precision to the best.
+
+    The same retrieval gives the same picture. Gallery images of the query's identity and camera are left out, and at
+    equal distance a wrong image comes first, as in the figures.
+
+    Args:
+        retrieval: what ReidEvaluator keeps.
+        path: the PNG; it appears whole or not at all.
+        num_queries: rows of the picture; fewer where fewer queries have a match.
+        top: gallery images in a row.
+        title: the heading.
+
+    Returns:
+        The picture as uint8 (3, H, W), RGB, for TensorBoard.
+
+    Raises:
+        FileNotFoundError: an image has gone.
+        ValueError: an image cannot be read, or num_queries or top is below 1.
+    """
+    if num_queries < 1 or top < 1:
+        raise ValueError(f"expected at least one query and one image, got num_queries={num_queries} and top={top}")
+    queries = [_rank(retrieval, place, top) for place in _spread(retrieval, num_queries)]
+    subtitle = f"{retrieval.metric} distance; from the worst to the best average precision"
+    picture = draw_rank_list(queries, title=title, subtitle=subtitle)
+    write_atomically(path, lambda file: picture.save(file, format="PNG", optimize=True))
+    return np.ascontiguousarray(np.asarray(picture).transpose(2, 0, 1))
+
+
+def draw_rank_list(queries: Sequence[RankedQuery], *, title: str, subtitle: str = "") -> Image.Image:
+    """Draw a row for each query: its image, then its ranking, with a green frame for a hit and a red one otherwise.
+
+    Args:
+        queries: the rows; their rankings may differ in length.
+        title: the heading.
+        subtitle: a line below it.
+
+    Returns:
+        An RGB image.
+
+    Raises:
+        FileNotFoundError: an image has gone.
+        ValueError: an image cannot be read, or there is no query.
+    """
+    if not queries:
+        raise ValueError("there is no query to draw")
+    width, height = tile = _tile_size([query.img_path for query in queries])
+    columns = max(len(query.ranking) for query in queries)
+    step = height + 2 * _LINE + _ROW_GAP
+    row_width = width + (_QUERY_GAP + columns * (width + _GAP) - _GAP if columns else 0)
+    size = max(row_width, 560) + 2 * _MARGIN, _HEADER + len(queries) * step + _MARGIN - _ROW_GAP
+    canvas = Image.new("RGB", size, _PAPER)
+    draw = ImageDraw.Draw(canvas)
+    _draw_header(draw, size[0], title, subtitle)
+    for row, query in enumerate(queries):
+        x, y = _MARGIN, _HEADER + row * step
+        _draw_tile(canvas, (x, y), tile, query.img_path, _QUERY)
+        _draw_caption(draw, x + width // 2, y + height, query.caption.split("\n"), _INK)
+        x += width + _QUERY_GAP
+        draw.line([(x - _QUERY_GAP // 2, y + 8), (x - _QUERY_GAP // 2, y + height - 8)], fill="#d5d9e0", width=2)
+        for place, image in enumerate(query.ranking, 1):
+            colour = _RIGHT if image.hit else _WRONG
+            _draw_tile(canvas, (x, y), tile, image.img_path, colour)
+            lines = [f"{place}", f"cam {image.camid + 1} · {image.distance:.3g}"]
+            _draw_caption(draw, x + width // 2, y + height, lines, colour)
+            x += width + _GAP
+    return canvas
+
+
+def _spread(retrieval: Retrieval, count: int) -> list[int]:
+    """Return up to `count` queries with a match, evenly spaced in the order of their average precision."""
+    valid = np.flatnonzero(retrieval.result.valid)
+    order = valid[np.argsort(retrieval.result.ap[valid], kind="stable")]
+    places = np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int)
+    return order[places].tolist()
+
+
+def _rank(retrieval: Retrieval, place: int, top: int) -> RankedQuery:
+    query, gallery = retrieval.query[place], retrieval.gallery
+    features = retrieval.query_features[place : place + 1]
+    distances = pairwise_distance(features, retrieval.gallery_features, retrieval.metric)[0].numpy()
+    hits = np.array([item.pid == query.pid for item in gallery])
+    kept = np.flatnonzero(~(hits & np.array([item.camid == query.camid for item in gallery])))
+    nearest = kept[np.lexsort((hits[kept], distances[kept]))][:top]
+    ranking = [
+        RankedImage(gallery[i].img_path, bool(hits[i]), gallery[i].camid, float(distances[i])) for i in nearest.tolist()
+    ]
+    caption = f"id {query.pid} · cam {query.camid + 1}\nAP {100 * retrieval.result.ap[place]:.1f}%"
+    return RankedQuery(query.img_path, caption, ranking)
+
+
+def _tile_size(paths: Sequence[str]) -> tuple[int, int]:
+    """Return width and height of a tile with the images' typical proportions."""
+    sizes = [read_image(path).size for path in paths]
+    ratio = float(np.clip(np.median([height / width for width, height in sizes]), 0.5, 2.5))
+    width = round((_TILE_AREA / ratio) ** 0.5)
+    return width, round(width * ratio)
+
+
+def _draw_tile(canvas: Image.Image, corner: tuple[int, int], tile: tuple[int, int], path: str, colour: str) -> None:
+    """Draw an image that fills its rounded frame as far as its proportions allow."""
+    inner = tile[0] - 2 * _FRAME, tile[1] - 2 * _FRAME
+    image = read_image(path)
+    scale = min(inner[0] / image.width, inner[1] / image.height)
+    fitted = image.resize(
+        (max(1, round(image.width * scale)), max(1, round(image.height * scale))), Image.Resampling.LANCZOS
+    )
+    picture = Image.new("RGB", inner, _EMPTY)
+    picture.paste(fitted, ((inner[0] - fitted.width) // 2, (inner[1] - fitted.height) // 2))
+    canvas.paste(colour, corner, _rounded(tile, _RADIUS))
+    canvas.paste(picture, (corner[0] + _FRAME, corner[1] + _FRAME), _rounded(inner, _RADIUS - _FRAME))
+
+
+@lru_cache(maxsize=8)
+def _rounded(size: tuple[int, int], radius: int) -> Image.Image:
+    """Return the mask of a rectangle with smooth round corners: PIL's own are jagged."""
+    fine = 4
+    mask = Image.new("L", (size[0] * fine, size[1] * fine))
+    box = (0, 0, mask.width - 1, mask.height - 1)
+    ImageDraw.Draw(mask).rounded_rectangle(box, radius * fine, fill=255)
+    return mask.resize(size, Image.Resampling.LANCZOS)
+
+
+def _draw_header(draw: ImageDraw.ImageDraw, width: int, title: str, subtitle: str) -> None:
+    draw.text((_MARGIN, 20), title, fill=_INK, font=_font(22))
+    draw.text((_MARGIN, 48), subtitle, fill=_FAINT, font=_font(13))
+    x = float(width - _MARGIN)
+    for name, colour in (("another identity", _WRONG), ("same identity", _RIGHT), ("query", _QUERY)):
+        x -= draw.textlength(name, font=_font(13))
+        draw.text((x, 24), name, fill=_INK, font=_font(13))
+        x -= 20
+        draw.rounded_rectangle((x, 26, x + 13, 39), 4, outline=colour, width=3)
+        x -= 18
+
+
+def _draw_caption(draw: ImageDraw.ImageDraw, x: int, y: int, lines: Sequence[str], colour: str) -> None:
+    """Write centred lines below (x, y): the first in `colour`, the others pale."""
+    for number, line in enumerate(lines):
+        font = _font(14 if number == 0 else 12)
+        draw.text((x, y + 4 + number * _LINE), line, fill=_FAINT if number else colour, font=font, anchor="ma")
+
+
+@lru_cache(maxsize=8)
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)

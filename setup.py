@@ -1,0 +1,34 @@
+"""Maps the repository's folders to the packages below the `steploop` namespace."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+
+
+def discover() -> dict[str, str]:
+    """Return {package: folder}; a new project is found without an edit here."""
+    folders = {f"steploop.{name}": name for name in ("config", "engine", "modeling", "data")}
+    for init in sorted(ROOT.glob("projects/*/*/__init__.py")):
+        package = init.parent
+        if package.name == package.parent.name:  # projects/reid/reid -> steploop.projects.reid
+            folders[f"steploop.projects.{package.name}"] = package.relative_to(ROOT).as_posix()
+            configs = package.parent / "configs"
+            if configs.is_dir():
+                folders[f"steploop.projects.{package.name}.configs"] = configs.relative_to(ROOT).as_posix()
+    return folders
+
+
+package_dir = discover()
+packages = [
+    name
+    for base, folder in package_dir.items()
+    for name in [base, *(f"{base}.{sub}" for sub in find_packages(str(ROOT / folder)))]
+]
+
+setup(
+    packages=packages,
+    package_dir=package_dir,
+    package_data={"": ["*.yaml", "py.typed"]},
+)

@@ -1,0 +1,54 @@
+import threading
+
+import pytest
+import torch
+from steploop.engine.checkpoint import BackgroundTask, KeptBuffers
+
+
+def test_copy_is_kept_apart_and_reused():
+    weight = torch.randn(100)
+    tree = {"a": weight, "b": [weight.view(10, 10)[:, 3:], torch.empty(0)], "n": 1}
+    buffers = KeptBuffers()
+    copy = buffers.copy(tree)
+    before = weight.clone()
+    weight.zero_()
+    assert torch.equal(copy["a"], before) and torch.equal(copy["b"][0], before.view(10, 10)[:, 3:])
+    assert copy["b"][0].untyped_storage().data_ptr() == copy["a"].untyped_storage().data_ptr()
+    again = buffers.copy(tree)
+    assert again["a"].data_ptr() == copy["a"].data_ptr()
+    assert torch.equal(again["a"], torch.zeros(100))
+
+
+def test_copy_follows_other_sizes():
+    buffers = KeptBuffers()
+    buffers.copy([torch.ones(3), torch.ones(4)])
+    copy = buffers.copy([torch.full((5,), 2.0)])
+    assert torch.equal(copy[0], torch.full((5,), 2.0)) and len(buffers._buffers) == 1
+
+
+def test_one_at_a_time_and_no_thread_is_left():
+    task, go, order = BackgroundTask(), threading.Event(), []
+    task.start(lambda: (go.wait(), order.append(1)), "first")
+    starter = threading.Thread(target=task.start, args=(lambda: order.append(2), "second"))
+    starter.start()
+    assert order == []
+    go.set()
+    starter.join()
+    task.wait()
+    assert order == [1, 2]
+    assert threading.active_count() == 1
+
+
+def test_error_is_raised_once_by_wait_or_the_next_start():
+    task = BackgroundTask()
+
+    def fail():
+        raise OSError("disk full")
+
+    task.start(fail, "save")
+    with pytest.raises(OSError, match="disk full"):
+        task.wait()
+    task.wait()
+    task.start(fail, "save")
+    with pytest.raises(OSError, match="disk full"):
+        task.start(lambda: None, "next")

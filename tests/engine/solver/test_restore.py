@@ -1,0 +1,61 @@
+import pytest
+import torch
+from steploop.engine.solver.restore import restore_optimizer
+from torch import nn
+
+
+def optimizer(model, lr=0.1, *, names=True, split=False, **options):
+    pairs = [(name, p) for name, p in model.named_parameters()]
+    parts = [pairs[1:], pairs[:1]] if split else [pairs]
+    groups = [{"params": [p for _, p in part], "lr": lr, **options} for part in parts]
+    if names:
+        for group, part in zip(groups, parts):
+            group["param_names"] = [name for name, _ in part]
+    return torch.optim.SGD(groups, momentum=0.9)
+
+
+def trained(**kwargs):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+    opt = optimizer(model, **kwargs)
+    model(torch.ones(1, 2)).sum().backward()
+    opt.step()
+    return model, opt
+
+
+def momentum(opt, model):
+    return [opt.state[p]["momentum_buffer"] for p in model.parameters()]
+
+
+def test_the_config_says_the_options_and_the_file_the_momentum():
+    model, old = trained(lr=0.1, weight_decay=0.1)
+    new = optimizer(model, lr=0.5, weight_decay=0.0)
+    new.load_state_dict(restore_optimizer(new, old.state_dict()))
+    assert (new.param_groups[0]["lr"], new.param_groups[0]["weight_decay"]) == (0.5, 0.0)
+    assert all(torch.equal(a, b) for a, b in zip(momentum(new, model), momentum(old, model)))
+
+
+def test_groups_cut_in_another_way_are_matched_by_name():
+    model, old = trained()
+    new = optimizer(model, split=True)
+    new.load_state_dict(restore_optimizer(new, old.state_dict()))
+    assert all(torch.equal(a, b) for a, b in zip(momentum(new, model), momentum(old, model)))
+
+
+def test_without_names_the_place_decides():
+    model, old = trained(names=False)
+    new = optimizer(model, lr=0.7)
+    new.load_state_dict(restore_optimizer(new, old.state_dict()))
+    assert new.param_groups[0]["lr"] == 0.7
+    assert all(torch.equal(a, b) for a, b in zip(momentum(new, model), momentum(old, model)))
+    with pytest.raises(ValueError, match="no names"):
+        restore_optimizer(optimizer(model, split=True), old.state_dict())
+
+
+def test_new_and_lost_parameters_are_named(caplog):
+    model, old = trained()
+    state = old.state_dict()
+    state["param_groups"][0]["param_names"][0] = "old.name"
+    restored = restore_optimizer(optimizer(model), state)
+    assert "['old.name']" in caplog.text and "['0.weight']" in caplog.text
+    assert set(restored["state"]) == {1, 2, 3}

@@ -1,0 +1,41 @@
+import pytest
+from steploop.engine.arguments import default_argument_parser
+
+
+def test_defaults():
+    args = default_argument_parser().parse_args([])
+    assert vars(args) == {
+        "config_file": "",
+        "resume": False,
+        "eval_only": False,
+        "print_config": False,
+        "num_gpus": 1,
+        "num_machines": 1,
+        "machine_rank": 0,
+        "dist_url": "auto",
+        "opts": [],
+    }
+
+
+def test_overrides_come_before_or_after_flags():
+    parser = default_argument_parser()
+    flags = ["--config-file", "x.yaml", "--num-gpus", "2", "--resume"]
+    overrides = ["MODEL.DEVICE", "cpu", "SEED", "-1", "SOLVER.STEPS", "(10, 20)"]
+    for line in (flags + overrides, overrides + flags):
+        args = parser.parse_args(line)
+        assert args.opts == overrides
+        assert (args.config_file, args.num_gpus, args.resume) == ("x.yaml", 2, True)
+
+
+def test_a_flag_is_never_taken_for_an_override(capsys):
+    with pytest.raises(SystemExit):
+        default_argument_parser().parse_args(["SEED", "1", "--no-such-flag"])
+    assert "--no-such-flag" in capsys.readouterr().err
+
+
+def test_help_shows_examples(capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["train_net.py"])
+    with pytest.raises(SystemExit):
+        default_argument_parser().parse_args(["--help"])
+    assert "train_net.py --config-file configs/quickstart.yaml --num-gpus 2 MODEL.DEVICE cpu" in capsys.readouterr().out
+    assert default_argument_parser(epilog="mine").format_help().rstrip().endswith("mine")

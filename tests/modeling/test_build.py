@@ -1,0 +1,55 @@
+import pytest
+import torch
+from steploop.config import get_cfg
+from steploop.modeling import BACKBONE_REGISTRY, META_ARCH_REGISTRY, build_backbone, build_model, resolve_device
+from torch import nn
+
+
+@META_ARCH_REGISTRY.register()
+class ModelOfThisTest(nn.Module):
+    def __init__(self, cfg):
+        super().__init__()
+        self.layer = nn.Linear(cfg.MODEL.BACKBONE.WIDTH, 1)
+
+
+def test_build_model_takes_the_registered_class_to_the_device(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    cfg = get_cfg()
+    cfg.MODEL.META_ARCHITECTURE = "ModelOfThisTest"
+    cfg.MODEL.BACKBONE.WIDTH = 5
+    model = build_model(cfg)
+    assert isinstance(model, ModelOfThisTest)
+    assert model.layer.weight.shape == (1, 5)
+    assert model.layer.weight.device.type == "cpu"
+    cfg.MODEL.DEVICE = "meta"
+    assert build_model(cfg).layer.weight.device.type == "meta"
+
+
+def test_build_backbone_gives_the_resnet_of_the_config():
+    cfg = get_cfg()
+    cfg.MODEL.BACKBONE.DEPTH = 18
+    cfg.MODEL.BACKBONE.WIDTH = 4
+    assert "build_resnet_backbone" in BACKBONE_REGISTRY
+    assert build_backbone(cfg).out_channels == 32
+
+
+@pytest.mark.parametrize("build, key", [(build_model, "META_ARCHITECTURE"), (build_backbone, "BACKBONE.NAME")])
+def test_an_unknown_name_is_reported(build, key):
+    cfg = get_cfg()
+    cfg.merge_from_list([f"MODEL.{key}", "NoSuchThing"])
+    with pytest.raises(KeyError, match="NoSuchThing"):
+        build(cfg)
+
+
+@pytest.mark.parametrize("available, expected", [(True, "cuda"), (False, "cpu")])
+def test_auto_prefers_cuda(monkeypatch, available, expected):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
+    assert resolve_device("auto") == torch.device(expected)
+
+
+def test_impossible_devices_say_what_to_do(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match='use "auto" or "cpu"'):
+        resolve_device("cuda:1")
+    with pytest.raises(ValueError, match="MODEL.DEVICE.*'gpu'"):
+        resolve_device("gpu")

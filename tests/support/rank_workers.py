@@ -1,0 +1,93 @@
+"""What the processes of tests/engine/test_launch.py and test_comm.py run: spawned processes import it by name."""
+
+import json
+import os
+import sys
+import threading
+from datetime import timedelta
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from steploop.engine import comm
+from steploop.engine.launch import launch
+
+
+def report(folder: str) -> None:
+    """Write what this rank sees to a file."""
+    total = torch.ones(())
+    if dist.is_initialized():
+        dist.all_reduce(total)
+    seen = {
+        "pid": os.getpid(),
+        "rank": comm.get_rank(),
+        "world": comm.get_world_size(),
+        "local": [comm.get_local_rank(), comm.get_local_size()],
+        "total": total.item(),
+        "threads": torch.get_num_threads(),
+        "backend": dist.get_backend() if dist.is_initialized() else None,
+    }
+    Path(folder, f"rank{comm.get_rank()}.json").write_text(json.dumps(seen))
+
+
+def talk(folder: str) -> None:
+    """Use every function of comm."""
+    rank = comm.get_rank()
+    reduced = comm.reduce_dict({"b": torch.tensor(2.0 + rank), "a": torch.tensor(10.0 * rank)})
+    seen = {
+        "main": comm.is_main_process(),
+        "all_gather": comm.all_gather({"rank": rank, "text": "x" * (rank + 1)}),
+        "gather": comm.gather(rank, dst=1),
+        "seed": comm.shared_random_seed(),
+        "reduced": {name: value.item() for name, value in reduced.items()} if rank == 0 else None,
+    }
+    comm.create_local_process_group(1)
+    seen["local"] = [comm.get_local_rank(), comm.get_local_size()]
+    seen["in local group"] = comm.all_gather(rank, group=comm.get_local_process_group())
+    comm.synchronize()
+    Path(folder, f"rank{rank}.json").write_text(json.dumps(seen))
+
+
+def raise_on(rank: int) -> None:
+    """Raise on one rank while the others wait for it."""
+    if comm.get_rank() == rank:
+        raise LookupError("the cause")
+    dist.barrier()
+
+
+def raise_while_others_compute(rank: int) -> None:
+    """Raise on one rank while the others neither hear nor talk."""
+    if comm.get_rank() == rank:
+        raise LookupError("the cause")
+    threading.Event().wait()
+
+
+def die_on(rank: int) -> None:
+    """Kill one rank as the system would, while the others wait for it."""
+    if comm.get_rank() == rank:
+        os.kill(os.getpid(), 9)
+    dist.barrier()
+
+
+def leave_with(code: int | str, ranks: list[int], folder: str) -> None:
+    """Call sys.exit on some ranks; the others do something else first."""
+    if comm.get_rank() in ranks:
+        sys.exit(code)
+    Path(folder, "done").write_text("")
+
+
+def wait_forever(folder: str) -> None:
+    """Say who waits, then wait; note an interrupt."""
+    path = Path(folder, f"rank{comm.get_rank()}.pid")
+    path.with_suffix(".tmp").write_text(str(os.getpid()))
+    path.with_suffix(".tmp").rename(path)
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        Path(folder, f"rank{comm.get_rank()}.interrupted").write_text("")
+        raise
+
+
+if __name__ == "__main__":  # a parent that a test can interrupt or kill, or a process of torchrun
+    name, number, folder = sys.argv[1:]
+    launch(globals()[name], int(number), device="cpu", args=(folder,), timeout=timedelta(minutes=1))
