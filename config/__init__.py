@@ -2,6 +2,7 @@
 
 from .configurable import configurable
 from .defaults import get_cfg
+from .device import resolve_device
 from .diff import ABSENT, diff_configs, format_diff
 from .errors import ConfigError, FrozenConfigError, UnknownKeyError, WrongTypeError
 from .node import CfgNode
@@ -21,4 +22,5 @@ __all__ = [
     "format_diff",
     "get_cfg",
     "load_yaml",
+    "resolve_device",
 ]

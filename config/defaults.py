@@ -84,6 +84,7 @@ def _solver() -> CN:
     solver.WEIGHT_DECAY = 1e-4
     # Weight decay of normalisation layers; None means WEIGHT_DECAY.
     solver.WEIGHT_DECAY_NORM = 0.0
+    solver.allow_none("WEIGHT_DECAY_NORM")
     # Weight decay of biases; None means WEIGHT_DECAY.
     solver.WEIGHT_DECAY_BIAS = None
     solver.BIAS_LR_FACTOR = 1.0
@@ -110,6 +111,17 @@ def _solver() -> CN:
     solver.CHECKPOINT_ASYNC = False
     # World size for which IMS_PER_BATCH, BASE_LR and the iterations were chosen; 0 means never rescale.
     solver.REFERENCE_WORLD_SIZE = 0
+    # Steps in a row that may be left out because their gradients are not finite; 0: such a loss ends the run.
+    solver.MAX_SKIPPED_STEPS = 0
+    # The run stops in good order after so many seconds, to be resumed; 0 means no limit.
+    solver.MAX_SECONDS = 0.0
+    # With several processes, a request to stop is agreed on at every reading of the metrics (LOG_PERIOD); a period here
+    # reads them more often. 0 does not.
+    solver.STOP_CHECK_PERIOD = 0
+    # An exponential moving average of the weights, used in evaluations.
+    solver.EMA = CN()
+    solver.EMA.ENABLED = False
+    solver.EMA.DECAY = 0.999
     solver.AMP = CN()
     solver.AMP.ENABLED = False
     # "float16" or "bfloat16".

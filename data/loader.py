@@ -54,6 +54,12 @@ class TrainLoader:
         """Samples of one epoch over all ranks."""
         return self.batch_sampler.sampler.epoch_length
 
+    def items_at(self, step: int) -> list[Any]:
+        """Return the items of this rank's part of a step's batch, without reading them."""
+        draws = self.batch_sampler.draws_at(step)
+        items = getattr(self.dataset, "items", None)
+        return list(draws) if items is None else [items[draw.index] for draw in draws]
+
     def seek(self, step: int) -> None:
         """Let the next iterator start at `step` >= 0, at the cost of one epoch's order."""
         self.batch_sampler.seek(step)
@@ -128,12 +134,13 @@ def _data_loader(
         num_workers=num_workers,
         collate_fn=collate_fn,
         pin_memory=pin_memory,
-        worker_init_fn=_ignore_interrupt,
+        worker_init_fn=_ignore_signals,
         # Without one, each iterator draws its workers' seed from the global generator.
         generator=torch.Generator().manual_seed(seed),
     )
 
 
-def _ignore_interrupt(worker_id: int) -> None:
-    # Ctrl-C reaches the whole process group; the main process decides what it means, and ends its workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _ignore_signals(worker_id: int) -> None:
+    # A terminal and a scheduler send them to every process; the main one decides what they mean, and ends its workers.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)

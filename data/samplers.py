@@ -71,16 +71,20 @@ class StepBatchSampler(Sampler[list[Draw]]):
             raise ValueError(f"expected a step >= 0, got {step}")
         self._step = step
 
+    def draws_at(self, step: int) -> list[Draw]:
+        """Return this rank's block of a step, all micro-batches together."""
+        block = self.batch_size // self.world_size
+        first = step * self.batch_size + self.rank * block
+        return [Draw(self.sampler.index_at(p), p) for p in range(first, first + block)]
+
     def __iter__(self) -> Iterator[list[Draw]]:
         return self._pieces(self._step)
 
     def _pieces(self, start: int) -> Iterator[list[Draw]]:
-        block = self.batch_size // self.world_size
-        length = block // self.micro_batches
+        length = self.batch_size // self.world_size // self.micro_batches
         for step in count(start):
-            first = step * self.batch_size + self.rank * block
-            for piece in range(first, first + block, length):
-                yield [Draw(self.sampler.index_at(p), p) for p in range(piece, piece + length)]
+            draws = self.draws_at(step)
+            yield from (draws[piece : piece + length] for piece in range(0, len(draws), length))
 
 
 class InferenceSampler(Sampler[list[Draw]]):

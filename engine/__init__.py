@@ -1,11 +1,13 @@
 """The training engine: a loop with hooks, and what a run needs around it."""
 
+from steploop.config import resolve_device
+
 from . import comm, hooks
 from .arguments import default_argument_parser
 from .checkpoint import Checkpointer
 from .command import clear_errors
-from .defaults import DefaultTrainer, create_ddp_model, default_writers
-from .device import resolve_device
+from .ddp import create_ddp_model
+from .defaults import DefaultTrainer
 from .environment import collect_env_info
 from .evaluator import (
     DatasetEvaluator,
@@ -20,6 +22,8 @@ from .events import EventStorage, EventWriter, get_event_storage, has_event_stor
 from .history import HistoryBuffer
 from .hook_base import HookBase
 from .hooks import (
+    EMA,
+    REQUEUE_EXIT_CODE,
     BestCheckpointer,
     CallbackHook,
     EvalHook,
@@ -29,9 +33,12 @@ from .hooks import (
     PeriodicCheckpointer,
     PeriodicWriter,
     ProgressBar,
+    StopOnSignal,
+    TimeLimit,
 )
 from .launch import DEFAULT_TIMEOUT, launch
 from .logger import log_every_n_seconds, log_first_n, setup_logger
+from .losses import NonFiniteLoss
 from .seeding import seed_all_rng
 from .setup import default_setup, setup_config
 from .simple_trainer import AMPTrainer, SimpleTrainer
@@ -43,10 +50,12 @@ from .solver import (
     get_default_optimizer_params,
 )
 from .train_loop import TrainerBase
-from .writers import CommonMetricPrinter, JSONWriter, TensorboardXWriter
+from .writers import CommonMetricPrinter, JSONWriter, TensorboardXWriter, default_writers
 
 __all__ = [
     "DEFAULT_TIMEOUT",
+    "EMA",
+    "REQUEUE_EXIT_CODE",
     "AMPTrainer",
     "BestCheckpointer",
     "CallbackHook",
@@ -65,11 +74,14 @@ __all__ = [
     "JSONWriter",
     "LRMultiplier",
     "LRScheduler",
+    "NonFiniteLoss",
     "PeriodicCheckpointer",
     "PeriodicWriter",
     "ProgressBar",
     "SimpleTrainer",
+    "StopOnSignal",
     "TensorboardXWriter",
+    "TimeLimit",
     "TrainerBase",
     "WarmupParamScheduler",
     "build_lr_scheduler",

@@ -1,65 +1,36 @@
 """The trainer that knows a config: it builds everything, and its build_* methods are what a project overrides."""
 
+import contextlib
 import logging
-import os
 import weakref
 from collections import OrderedDict
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from steploop.config import CfgNode
 
 from . import comm, hooks
 from .checkpoint import Checkpointer
+from .ddp import create_ddp_model
 from .evaluator import DatasetEvaluator, inference_on_dataset, print_csv_format, verify_results
 from .events import EventWriter
 from .hook_base import HookBase
+from .losses import NonFiniteLoss
 from .model_summary import model_table
+from .records import load_results, report_non_finite, save_results
 from .rescale import rescale_for_world_size
 from .solver import build_lr_scheduler, build_optimizer
 from .solver.restore import restore_optimizer
 from .simple_trainer import SimpleTrainer
 from .train_loop import TrainerBase
-from .writers import CommonMetricPrinter, JSONWriter, TensorboardXWriter
+from .writers import default_writers
 
 logger = logging.getLogger(__name__)
 
 PRECISIONS = {"float16": torch.float16, "bfloat16": torch.bfloat16}
-
-
-def create_ddp_model(model: nn.Module, *, fp16_compression: bool = False, **kwargs: Any) -> nn.Module:
-    """Wrap a model so that its gradients are averaged over processes; with one process, return it as it is.
-
-    Args:
-        model: on its device.
-        fp16_compression: send gradients as float16.
-        kwargs: passed to DistributedDataParallel.
-    """
-    if comm.get_world_size() == 1:
-        return model
-    if next(model.parameters()).is_cuda:
-        kwargs.setdefault("device_ids", [comm.get_local_rank()])
-    ddp = DistributedDataParallel(model, **kwargs)
-    if fp16_compression:
-        from torch.distributed.algorithms.ddp_comm_hooks import default_hooks
-
-        ddp.register_comm_hook(state=None, hook=default_hooks.fp16_compress_hook)
-    return ddp
-
-
-def default_writers(output_dir: str, max_iter: int | None = None) -> list[EventWriter]:
-    """Return the writers of console, metrics.json and TensorBoard; `output_dir` is made if it is missing."""
-    Path(output_dir).mkdir(parents=True, exist_ok=True)
-    return [
-        CommonMetricPrinter(max_iter),
-        JSONWriter(os.path.join(output_dir, "metrics.json")),
-        TensorboardXWriter(output_dir),
-    ]
 
 
 class DefaultTrainer(TrainerBase):
@@ -96,8 +67,10 @@ class DefaultTrainer(TrainerBase):
             optimizer,
             cfg.LOG_PERIOD,
             accumulate=cfg.SOLVER.ACCUMULATE,
-            precision=PRECISIONS[cfg.SOLVER.AMP.PRECISION] if cfg.SOLVER.AMP.ENABLED else None,
+            precision=_precision(cfg),
+            max_skipped_steps=cfg.SOLVER.MAX_SKIPPED_STEPS,
         )
+        self.ema = hooks.EMA(model, cfg.SOLVER.EMA.DECAY) if cfg.SOLVER.EMA.ENABLED else None
         self.scheduler = self.build_lr_scheduler(cfg, optimizer)
         self.checkpointer = Checkpointer(
             model, cfg.OUTPUT_DIR, asynchronous=cfg.SOLVER.CHECKPOINT_ASYNC, trainer=weakref.proxy(self)
@@ -106,7 +79,11 @@ class DefaultTrainer(TrainerBase):
         self.start_iter = 0
         self.max_iter = cfg.SOLVER.MAX_ITER
         # Every process knows when a hook of the main one saves or evaluates: metrics are read, and checked, before that.
-        self.metric_periods = (cfg.LOG_PERIOD, cfg.SOLVER.CHECKPOINT_PERIOD, cfg.TEST.EVAL_PERIOD)
+        solver = cfg.SOLVER
+        self.metric_periods = (
+            cfg.LOG_PERIOD, solver.CHECKPOINT_PERIOD, cfg.TEST.EVAL_PERIOD, solver.STOP_CHECK_PERIOD
+        )  # fmt: skip
+        self._last_eval_results: Mapping[str, Any] = {}
         self.register_hooks(self.build_hooks())
 
     # -- a run --------------------------------------------------------------------------------------
@@ -117,21 +94,47 @@ class DefaultTrainer(TrainerBase):
         Args:
             resume: go on, if OUTPUT_DIR holds a checkpoint.
         """
-        self.checkpointer.resume_or_load(self.cfg.MODEL.WEIGHTS, resume=resume)
+        rest = self.checkpointer.resume_or_load(self.cfg.MODEL.WEIGHTS, resume=resume)
         if self.checkpointer.resumed_from:
             self.start_iter = self.iter + 1
+            if self.start_iter >= self.max_iter:
+                logger.info("This run is finished: iteration %d of %d", self.iter, self.max_iter)
+        elif self.ema is not None and (average := rest.get("trainer", {}).get("hooks", {}).get("EMA")):
+            self.ema.load_state_dict(average)
 
-    def train(self) -> Mapping[str, Any] | None:  # type: ignore[override]
-        """Train from `start_iter` to `max_iter`; return the results of the last evaluation, if there was one.
+    def train(self) -> Mapping[str, Any]:  # type: ignore[override]
+        """Train from `start_iter` to `max_iter`; return the results of the final evaluation, empty without one.
+
+        A run that is finished already only evaluates, and not even that if its results are there.
 
         Raises:
+            NonFiniteLoss: a loss was NaN or infinite; OUTPUT_DIR tells of which samples.
+            SystemExit: the run was interrupted and is to be resumed; the code is REQUEUE_EXIT_CODE.
             ValueError: TEST.EXPECTED_RESULTS are not met.
         """
-        self._last_eval_results: Mapping[str, Any] | None = None
-        super().train(self.start_iter, self.max_iter)
+        earlier = self._earlier_results() if self.start_iter >= self.max_iter else None
+        if earlier is not None:
+            logger.info("Nothing to do: the results of the finished run are in %s", self.cfg.OUTPUT_DIR)
+            return earlier
+        try:
+            super().train(self.start_iter, self.max_iter)
+        except NonFiniteLoss as error:
+            path = report_non_finite(self.cfg.OUTPUT_DIR, error, comm.get_rank(), self.data_loader)
+            logger.error("The losses and the samples of that step are in %s", path)
+            raise
+        finally:
+            self.checkpointer.close()
+        if self.stop_reason is not None and self.must_requeue:
+            logger.info("Interrupted; resume with --resume (exit code %d)", hooks.REQUEUE_EXIT_CODE)
+            raise SystemExit(hooks.REQUEUE_EXIT_CODE)
         if self.cfg.TEST.EXPECTED_RESULTS and comm.is_main_process():
-            verify_results(self.cfg, self._last_eval_results or {})
+            verify_results(self.cfg, self._last_eval_results)
         return self._last_eval_results
+
+    def evaluate(self) -> Mapping[str, Any]:
+        """Evaluate on every test set, with the averaged weights if there are some."""
+        with self.ema.applied() if self.ema is not None else contextlib.nullcontext():
+            return self.test(self.cfg, self.model)
 
     def run_step(self) -> None:
         """Do the step of the inner trainer."""
@@ -165,23 +168,21 @@ class DefaultTrainer(TrainerBase):
         cfg = self.cfg
         solver = cfg.SOLVER
         clip = solver.CLIP_GRADIENTS
-
-        def test_and_keep() -> Mapping[str, Any]:
-            self._last_eval_results = self.test(self.cfg, self.model)
-            return self._last_eval_results
-
         is_main = comm.is_main_process()
         return [
+            hooks.StopOnSignal(),
+            hooks.TimeLimit(solver.MAX_SECONDS) if solver.MAX_SECONDS else None,
             hooks.IterationTimer(),
             hooks.LRScheduler(),
             hooks.GradientClipping(clip.CLIP_VALUE, clip.CLIP_TYPE, clip.NORM_TYPE) if clip.ENABLED else None,
+            self.ema,
             # Before the evaluation, so that one that fails leaves a checkpoint.
             hooks.PeriodicCheckpointer(
                 self.checkpointer, solver.CHECKPOINT_PERIOD, max_to_keep=solver.CHECKPOINT_MAX_TO_KEEP or None
             )
             if is_main
             else None,
-            hooks.EvalHook(cfg.TEST.EVAL_PERIOD, test_and_keep, eval_before_train=cfg.TEST.EVAL_AT_START)
+            hooks.EvalHook(cfg.TEST.EVAL_PERIOD, self._evaluate_and_keep, eval_before_train=cfg.TEST.EVAL_AT_START)
             if cfg.DATASETS.TEST
             else None,
             # Last, so that what the others recorded is written.
@@ -270,6 +271,19 @@ class DefaultTrainer(TrainerBase):
         """Adapt batch size, learning rate and iterations where SOLVER.REFERENCE_WORLD_SIZE asks for it."""
         return rescale_for_world_size(cfg, num_workers)
 
+    def _evaluate_and_keep(self) -> Mapping[str, Any]:
+        self._last_eval_results = self.evaluate()
+        if self.iter == self.max_iter and comm.is_main_process():
+            save_results(self.cfg.OUTPUT_DIR, self.max_iter, self._last_eval_results)
+        return self._last_eval_results
+
+    def _earlier_results(self) -> Mapping[str, Any] | None:
+        """Return the results that a finished run left, the same in every process; {} where there is nothing to test."""
+        if not self.cfg.DATASETS.TEST:
+            return {}
+        found = load_results(self.cfg.OUTPUT_DIR, self.max_iter) if comm.is_main_process() else None
+        return comm.all_gather(found)[0]
+
     # -- what the inner trainer holds -----------------------------------------------------------------
 
     @property
@@ -298,6 +312,18 @@ class DefaultTrainer(TrainerBase):
     @data_loader.setter
     def data_loader(self, data_loader: Any) -> None:
         self._trainer.data_loader = data_loader
+
+
+def _precision(cfg: CfgNode) -> torch.dtype | None:
+    """Return what the forward pass is computed in, None for the model's own.
+
+    Raises:
+        ValueError: SOLVER.AMP.PRECISION is neither of the two.
+    """
+    name = cfg.SOLVER.AMP.PRECISION
+    if name not in PRECISIONS:
+        raise ValueError(f"SOLVER.AMP.PRECISION is one of {', '.join(PRECISIONS)}; got {name!r}")
+    return PRECISIONS[name] if cfg.SOLVER.AMP.ENABLED else None
 
 
 def _is_grouped(result: Mapping[str, Any]) -> bool:

@@ -11,9 +11,10 @@ from datetime import timedelta
 from typing import Any
 
 import torch
-from steploop.config import CfgNode
 from tabulate import tabulate
 from torch import nn
+
+from steploop.config import CfgNode
 
 from . import comm
 

@@ -25,7 +25,9 @@ def get_event_storage() -> "EventStorage":
         RuntimeError: nothing trains, so there is no storage.
     """
     if not _STORAGES:
-        raise RuntimeError("no EventStorage here: one exists inside `with EventStorage(...)`, that is, while a run trains")
+        raise RuntimeError(
+            "no EventStorage here: one exists inside `with EventStorage(...)`, that is, while a run trains"
+        )
     return _STORAGES[-1]
 
 
@@ -89,6 +91,8 @@ class EventStorage:
         self._histograms: deque[dict[str, Any]] = deque(maxlen=256)
         # Names that belong on the console, in order: the losses and metrics that the model returned.
         self.headlines: dict[str, None] = {}
+        # Names that tell how fast this process is, and nothing of the run: a resumed run starts them anew.
+        self.volatile: set[str] = {"time", "data_time", "rank_data_time", "eta_seconds"}
 
     # -- putting ------------------------------------------------------------------------------------
 
@@ -116,7 +120,9 @@ class EventStorage:
         """
         name = self._prefix + name
         if self._smoothing_hints.setdefault(name, smoothing_hint) != smoothing_hint:
-            raise ValueError(f"the scalar {name!r} was put with smoothing_hint={not smoothing_hint} before; keep to one")
+            raise ValueError(
+                f"the scalar {name!r} was put with smoothing_hint={not smoothing_hint} before; keep to one"
+            )
         iteration = self._iter if cur_iter is None else cur_iter
         if isinstance(value, Tensor):
             self._reduce[name] = reduce or "mean"
@@ -129,7 +135,9 @@ class EventStorage:
         else:
             self._record(name, float(value), iteration)
 
-    def put_scalars(self, *, smoothing_hint: bool = True, cur_iter: int | None = None, **kwargs: float | Tensor) -> None:
+    def put_scalars(
+        self, *, smoothing_hint: bool = True, cur_iter: int | None = None, **kwargs: float | Tensor
+    ) -> None:
         """Put several scalars: `storage.put_scalars(loss=loss, accuracy=accuracy)`."""
         for name, value in kwargs.items():
             self.put_scalar(name, value, smoothing_hint, cur_iter)
@@ -280,12 +288,13 @@ class EventStorage:
     # -- state ----------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the windows of all scalars, so that a resumed run smooths over the same values."""
+        """Return the windows of all scalars but the volatile ones, so that a resumed run smooths over the same values."""
         self._read()
         return {
             "scalars": {
                 name: {**history.state_dict(), "smoothing_hint": self._smoothing_hints[name]}
                 for name, history in self._history.items()
+                if name not in self.volatile
             },
             "headlines": list(self.headlines),
         }

@@ -12,8 +12,9 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from steploop.config import resolve_device
+
 from . import comm
-from .device import resolve_device
 from .environment import available_cores
 from .launchers import LaunchInfo, detect_launcher
 from .spawn import run_processes

@@ -55,6 +55,12 @@ def detect_launcher(environ: Mapping[str, str]) -> LaunchInfo | None:
     return None
 
 
+def count_restarts(environ: Mapping[str, str]) -> int:
+    """Return how often torchrun or Slurm has started this program again; 0 at the first start."""
+    names = ("TORCHELASTIC_RESTART_COUNT", "SLURM_RESTART_COUNT")
+    return sum(int(environ[name]) for name in names if environ.get(name, "").isdecimal())
+
+
 def _info(
     launcher: str, environ: Mapping[str, str], rank: int, world_size: int, local_rank: int, local_size: int
 ) -> LaunchInfo:

@@ -1,6 +1,7 @@
 """What a model returns in training: losses, and metrics beside them."""
 
 import functools
+import math
 import operator
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +12,20 @@ from torch import Tensor
 from .events import EventStorage
 
 Losses = Mapping[str, Tensor]
+
+
+class NonFiniteLoss(FloatingPointError):
+    """A loss was NaN or infinite.
+
+    Attributes:
+        iteration: the first step of which a loss was not finite.
+        losses: {name: value} of that step.
+    """
+
+    def __init__(self, iteration: int, losses: dict[str, float]) -> None:
+        super().__init__(f"Loss became infinite or NaN at iteration={iteration}: {losses}")
+        self.iteration = iteration
+        self.losses = losses
 
 
 def split_outputs(outputs: Any) -> tuple[Losses, Losses]:
@@ -38,33 +53,8 @@ def total(losses: Losses) -> Tensor:
     return functools.reduce(operator.add, losses.values())
 
 
-def check_finite(storage: EventStorage, first_iter: int) -> None:
-    """Raise if a total loss at or after `first_iter` is not finite, naming the first one and what it is made of.
-
-    Raises:
-        FloatingPointError: it is NaN or infinite.
-    """
-    recorded = storage.since(first_iter)
-    bad = [
-        iteration
-        for name in recorded
-        if name.endswith("total_loss")
-        for value, iteration in recorded[name]
-        if not abs(value) < float("inf")
-    ]
-    if bad:
-        values = {
-            name: value
-            for name in recorded
-            if name in storage.headlines
-            for value, iteration in recorded[name]
-            if iteration == min(bad)
-        }
-        raise FloatingPointError(f"Loss became infinite or NaN at iteration={min(bad)}: {values}")
-
-
 def mean_outputs(parts: list[tuple[Losses, Losses]]) -> tuple[Losses, Losses]:
-    """Average each loss and metric over the micro-batches that have it."""
+    """Average each loss and each metric over the micro-batches that have it."""
 
     def mean(dicts: list[Losses]) -> Losses:
         names = dict.fromkeys(name for each in dicts for name in each)
@@ -72,3 +62,30 @@ def mean_outputs(parts: list[tuple[Losses, Losses]]) -> tuple[Losses, Losses]:
         return {name: torch.stack(column).float().mean() for name, column in columns.items()}
 
     return mean([losses for losses, _ in parts]), mean([metrics for _, metrics in parts])
+
+
+def check_finite(storage: EventStorage, first_iter: int) -> None:
+    """Raise if a total loss at or after `first_iter` is not finite; steps recorded as skipped do not count.
+
+    Raises:
+        NonFiniteLoss: with the first such step, and what its loss is made of.
+    """
+    recorded = storage.since(first_iter)
+    skipped = {iteration for value, iteration in recorded.get("skipped_step", ()) if value}
+    bad = [
+        iteration
+        for name, points in recorded.items()
+        if name.endswith("total_loss")
+        for value, iteration in points
+        if not math.isfinite(value) and iteration not in skipped
+    ]
+    if bad:
+        first = min(bad)
+        losses = {
+            name: value
+            for name, points in recorded.items()
+            if name in storage.headlines
+            for value, iteration in points
+            if iteration == first
+        }
+        raise NonFiniteLoss(first, losses)

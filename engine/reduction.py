@@ -16,7 +16,7 @@ Taken = dict[str, tuple[Reduce, Points]]
 class MetricReducer:
     """Reduces what every process measured in the same span of iterations.
 
-    One tensor is gathered: [number of names that the others may not know, stop flag, sums, counts], with a sum and
+    One tensor is gathered: [number of names that the others may not know, flag, sums, counts], with a sum and
     a count for each known name and iteration. Gathered rather than all-reduced for two reasons: the order of summation
     is the order of ranks whatever the backend and the length of the span, so that a resumed run logs the same bits;
     and a maximum fits in the same collective as a mean. Only where some process brings new names are
@@ -27,8 +27,8 @@ class MetricReducer:
 
     names: dict[str, Reduce] = field(default_factory=dict)
 
-    def __call__(self, taken: Taken, first: int, last: int, stop: bool) -> tuple[dict[str, Points], bool]:
-        """Return ({name: points}, whether any process asks to stop), the same on every process.
+    def __call__(self, taken: Taken, first: int, last: int, flag: int = 0) -> tuple[dict[str, Points], int]:
+        """Return ({name: points}, the largest flag), the same on every process.
 
         A mean is over the processes that have a value of that name at that iteration; several values of one
         process at one iteration count as several.
@@ -37,20 +37,22 @@ class MetricReducer:
             taken: what this process measured, as `EventStorage.take_unreduced` returns it.
             first: the first iteration of the span.
             last: the last one, included; values of other iterations are an error.
-            stop: whether this process asks to stop.
+            flag: what this process has to say to the others.
 
         Raises:
             ValueError: a value was put at an iteration outside the span.
         """
         new = {name: how for name, (how, _) in taken.items() if name not in self.names}
         known = dict(self.names)
-        gathered = _gather(torch.cat([torch.tensor([len(new), stop], dtype=torch.float64), _pack(known, taken, first, last)]))
+        gathered = _gather(
+            torch.cat([torch.tensor([len(new), flag], dtype=torch.float64), _pack(known, taken, first, last)])
+        )
         reduced = _unpack(known, gathered[:, 2:], first)
         if gathered[:, 0].any():
             fresh = self._agree(new)
             self.names.update(fresh)
             reduced |= _unpack(fresh, _gather(_pack(fresh, taken, first, last)), first)
-        return reduced, bool(gathered[:, 1].any())
+        return reduced, int(gathered[:, 1].max())
 
     def _agree(self, new: dict[str, Reduce]) -> dict[str, Reduce]:
         everyones: list[dict[str, Reduce]] = [{}] * dist.get_world_size()
@@ -104,9 +106,7 @@ def _unpack(names: dict[str, Reduce], gathered: Tensor, first: int) -> dict[str,
     reduced: dict[str, Points] = {}
     for index, (name, how) in enumerate(names.items()):
         source = largest if how == "max" else mean
-        points = [
-            (source[index][column], first + column) for column, seen in enumerate(count[index].tolist()) if seen
-        ]
+        points = [(source[index][column], first + column) for column, seen in enumerate(count[index].tolist()) if seen]
         if points:
             reduced[name] = points
     return reduced

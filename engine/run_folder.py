@@ -8,15 +8,47 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+from .checkpoint import FolderLock, clean_temporary, write_text_atomically
+from .checkpoint.resume import POINTER, resumable_files
+
 logger = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
 PREVIOUS = "previous"
+LOCK = ".lock"
+
+# The folders that this process holds, for as long as it lives.
+_locks: dict[Path, FolderLock] = {}
+
+
+def hold(folder: Path) -> None:
+    """Take the folder for this process, and clear away what a killed one left half written.
+
+    Raises:
+        RuntimeError: a run of another process goes on in it; the error names that process.
+    """
+    folder = folder.resolve()
+    if folder not in _locks:
+        _locks[folder] = FolderLock(folder)
+    clean_temporary(folder)
+
+
+def let_go(folder: Path) -> None:
+    """Give a folder back before this process ends."""
+    lock = _locks.pop(folder.resolve(), None)
+    if lock is not None:
+        lock.release()
 
 
 def holds_run(folder: Path) -> bool:
     """Say whether a run wrote into this folder."""
     return any((folder / name).exists() for name in (MANIFEST, "last_checkpoint", "metrics.json"))
+
+
+def holds_checkpoint(folder: Path) -> bool:
+    """Say whether there is a checkpoint, whole or damaged, that a run might go on from."""
+    found, unreadable = resumable_files(folder)
+    return bool(found or unreadable or (folder / POINTER).exists())
 
 
 def start_run(folder: Path, *, now: datetime.datetime | None = None) -> Path | None:
@@ -40,7 +72,7 @@ def start_run(folder: Path, *, now: datetime.datetime | None = None) -> Path | N
         "host": os.uname().nodename,
         "pid": os.getpid(),
     }
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+    write_text_atomically(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
     return moved
 
 
@@ -53,7 +85,7 @@ def _move_aside(folder: Path) -> Path:
         target = folder / PREVIOUS / f"{name}_{number}"
     target.mkdir(parents=True)
     for entry in sorted(folder.iterdir()):
-        if entry.name != PREVIOUS:
+        if entry.name not in (PREVIOUS, LOCK):
             entry.rename(target / entry.name)
     return target
 
@@ -63,5 +95,5 @@ def _start_time(folder: Path) -> str:
         return str(json.loads((folder / MANIFEST).read_text())["started"])
     except (OSError, ValueError, KeyError, TypeError):
         # A run of which the manifest is lost: the oldest file tells about when it began.
-        oldest = min(entry.stat().st_mtime for entry in folder.iterdir() if entry.name != PREVIOUS)
+        oldest = min(entry.stat().st_mtime for entry in folder.iterdir() if entry.name not in (PREVIOUS, LOCK))
         return datetime.datetime.fromtimestamp(oldest).isoformat(timespec="seconds")

@@ -6,17 +6,18 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
-import yaml
 
-from steploop.config import CfgNode, get_cfg
+from steploop.config import CfgNode, ConfigError, diff_configs, format_diff, get_cfg, load_yaml, resolve_device
 
 from . import comm
-from .device import resolve_device
+from .checkpoint import write_text_atomically
 from .environment import collect_env_info
-from .logger import setup_logger
-from .run_folder import start_run
+from .launchers import count_restarts
+from .logger import close_logger, setup_logger
+from .run_folder import hold, holds_checkpoint, start_run
 from .seeding import seed_all_rng
 
 logger = logging.getLogger(__name__)
@@ -26,7 +27,8 @@ def setup_config(args: argparse.Namespace, *add_keys: Callable[[CfgNode], None])
     """Return the frozen config of a command line: defaults, then the file, then the overrides.
 
     What was left open is filled in where it can be known before any process is started: OUTPUT_DIR (output/<name of
-    the config file>) and MODEL.DEVICE ("auto"). With --print-config, the config is printed and the program ends.
+    the config file>) and MODEL.DEVICE ("auto"). With --print-config, the config is printed and the program ends. A
+    program that a scheduler started again is told to resume.
 
     Args:
         args: of `default_argument_parser`.
@@ -45,6 +47,7 @@ def setup_config(args: argparse.Namespace, *add_keys: Callable[[CfgNode], None])
         cfg.OUTPUT_DIR = os.path.join("output", Path(args.config_file).stem if args.config_file else "default")
     cfg.MODEL.DEVICE = str(resolve_device(cfg.MODEL.DEVICE, args.num_gpus))
     cfg.freeze()
+    args.resume = args.resume or count_restarts(os.environ) > 0
     if getattr(args, "print_config", False):
         print(cfg.dump(), end="")
         sys.exit(0)
@@ -55,32 +58,35 @@ def default_setup(cfg: CfgNode, args: argparse.Namespace) -> None:
     """Make the output folder, start logging, tell what runs where, and seed everything.
 
     Called in every process, before anything random is made. A folder that holds another run is emptied into
-    ``previous/`` unless `args` resume or only evaluate. A negative SEED is replaced, in `cfg`, by one that the main
-    process draws, or on a resume by the one that the run began with.
+    ``previous/`` unless `args` resume it or only evaluate. A negative SEED is replaced, in `cfg`, by one that the main
+    process draws, or on a resume by the one that the run began with. What the config changed since is logged.
 
     Args:
         cfg: the config; its SEED may be changed even if it is frozen.
         args: of `default_argument_parser`.
+
+    Raises:
+        RuntimeError: another process trains in this folder; the error names it.
     """
     output_dir = Path(cfg.OUTPUT_DIR)
-    begins = not args.resume and not args.eval_only
-    moved = None
-    if comm.is_main_process():
-        if begins:
-            moved = start_run(output_dir)
-        output_dir.mkdir(parents=True, exist_ok=True)
+    moved = _prepare_folder(output_dir, args) if comm.is_main_process() else None
     comm.synchronize()
+    close_logger()  # an earlier run of this process may still write where its folder was moved to
     rank = comm.get_rank()
     setup_logger(str(output_dir), distributed_rank=rank)
     if moved is not None:
-        logger.info("The folder held an earlier run, which is now in %s", moved)
+        why = " (it had no checkpoint to resume from)" if args.resume else ""
+        logger.info("The folder held an earlier run, which is now in %s%s", moved, why)
     logger.info("Rank of this process: %d of %d", rank, comm.get_world_size())
     logger.info("Environment:\n%s", collect_env_info())
     logger.info("Command line: %s", args)
-    _fix_seed(cfg, output_dir, resume=args.resume)
+    earlier = _earlier_config(output_dir) if args.resume else {}
+    _fix_seed(cfg, earlier.get("SEED"))
+    if earlier and (changes := diff_configs(earlier, cfg)):
+        logger.info("Changed in the config since:\n%s", format_diff(changes))
     logger.info("Config:\n%s", cfg.dump())
     if comm.is_main_process() and not args.eval_only:
-        (output_dir / "config.yaml").write_text(cfg.dump())
+        write_text_atomically(output_dir / "config.yaml", cfg.dump())
         logger.info("Config saved to %s", output_dir / "config.yaml")
     seed_all_rng(cfg.SEED)
     if not args.eval_only:
@@ -89,20 +95,34 @@ def default_setup(cfg: CfgNode, args: argparse.Namespace) -> None:
         torch.set_float32_matmul_precision(cfg.FLOAT32_PRECISION)
 
 
-def _fix_seed(cfg: CfgNode, output_dir: Path, resume: bool) -> None:
+def _prepare_folder(output_dir: Path, args: argparse.Namespace) -> Path | None:
+    """Take the folder for this run, and return where an earlier one was moved, if there was one."""
+    output_dir.mkdir(parents=True, exist_ok=True)
+    if args.eval_only:
+        return None
+    hold(output_dir)
+    if args.resume and holds_checkpoint(output_dir):
+        return None
+    return start_run(output_dir)
+
+
+def _fix_seed(cfg: CfgNode, earlier: object) -> None:
+    """Fill in an open seed: the one that the run began with, or a new one."""
     if cfg.SEED >= 0:
         return
-    seed = _earlier_seed(output_dir) if resume else None
     frozen = cfg.is_frozen()
     cfg.defrost()
-    cfg.SEED = comm.shared_random_seed() if seed is None else seed
+    cfg.SEED = earlier if isinstance(earlier, int) and earlier >= 0 else comm.shared_random_seed()
     if frozen:
         cfg.freeze()
     logger.info("SEED was left open; this run uses %d", cfg.SEED)
 
 
-def _earlier_seed(output_dir: Path) -> int | None:
-    """Return the seed that the run in this folder began with."""
+def _earlier_config(output_dir: Path) -> dict[str, Any]:
+    """Return the config that the run in this folder had before; {} if it cannot be read."""
     path = output_dir / "config.yaml"
-    seed = yaml.safe_load(path.read_text()).get("SEED") if path.is_file() else None
-    return seed if isinstance(seed, int) and seed >= 0 else None
+    try:
+        return load_yaml(path)
+    except (OSError, ConfigError) as error:
+        logger.warning("What changed in the config since cannot be told: %s", error)
+        return {}

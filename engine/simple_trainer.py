@@ -12,6 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from .events import get_event_storage
 from .losses import Losses, mean_outputs, split_outputs, total
+from .skipping import StepSkipper
 from .train_loop import TrainerBase
 
 
@@ -31,6 +32,8 @@ class SimpleTrainer(TrainerBase):
         accumulate: batches of the loader that make one step; their losses are averaged.
         precision: compute the forward pass in torch.bfloat16 or torch.float16 (autocast); None does not.
         grad_scaler: scales the losses; made for float16 where none is given.
+        max_skipped_steps: how many steps in a row may be left out because their gradients are not finite; 0 leaves
+            none out: a loss that is not finite then ends the run.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class SimpleTrainer(TrainerBase):
         accumulate: int = 1,
         precision: torch.dtype | None = None,
         grad_scaler: torch.amp.GradScaler | None = None,
+        max_skipped_steps: int = 0,
     ) -> None:
         super().__init__()
         if accumulate < 1:
@@ -63,6 +67,9 @@ class SimpleTrainer(TrainerBase):
         )
         # Without float16 the scaler is one that does nothing, so that there is one step for all precisions.
         self.grad_scaler = grad_scaler or torch.amp.GradScaler(device, enabled=precision is torch.float16)
+        if max_skipped_steps and self.grad_scaler.is_enabled():
+            raise ValueError("float16's scaler leaves out steps by itself: set max_skipped_steps to 0 or use bfloat16")
+        self._skipper = StepSkipper(model, max_skipped_steps) if max_skipped_steps else None
         self._data_iterator: Iterator[Any] | None = None
 
     def run_step(self) -> None:
@@ -71,11 +78,14 @@ class SimpleTrainer(TrainerBase):
             raise RuntimeError("the model is in eval mode: whoever evaluates must set it back (see inference_context)")
         if self.zero_grad_before_forward:
             self.optimizer.zero_grad()
+        if self._skipper:
+            self._skipper.remember()
         losses, metrics, data_time = self._forward_backward()
         self.grad_scaler.unscale_(self.optimizer)
         self.after_backward()
         self.write_metrics(losses, data_time, self.iter, metrics=metrics)
-        self.grad_scaler.step(self.optimizer)
+        if self._skipper is None or not self._skipper.is_skipped(self.optimizer, self.iter):
+            self.grad_scaler.step(self.optimizer)
         self.grad_scaler.update()
 
     def next_batch(self) -> Any:
@@ -140,6 +150,8 @@ class SimpleTrainer(TrainerBase):
         state["optimizer"] = self.optimizer.state_dict()
         if self.grad_scaler.is_enabled():
             state["grad_scaler"] = self.grad_scaler.state_dict()
+        if self._skipper:
+            state["skipped_in_a_row"] = self._skipper.in_a_row
         return state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -148,6 +160,8 @@ class SimpleTrainer(TrainerBase):
         self.optimizer.load_state_dict(state_dict["optimizer"])
         if self.grad_scaler.is_enabled() and "grad_scaler" in state_dict:
             self.grad_scaler.load_state_dict(state_dict["grad_scaler"])
+        if self._skipper:
+            self._skipper.in_a_row = state_dict.get("skipped_in_a_row", 0)
 
     def _forward_backward(self) -> tuple[Losses, Losses, float]:
         """Run the micro-batches of one step; return its losses and metrics, averaged, and its data time."""

@@ -9,12 +9,12 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from multiprocessing import connection
 from multiprocessing.context import SpawnProcess
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any
 
 logger = logging.getLogger(__name__)
@@ -110,8 +110,8 @@ def run_processes(
     """Run `main_func(*args)` in new processes, until all have ended well or one has not.
 
     When one fails the others are stopped (a grace period, SIGTERM, SIGKILL); when this process dies so do they. They
-    ignore SIGINT, which a terminal sends to everyone: this process forwards it once, as SIGTERM, which raises
-    KeyboardInterrupt in them, and waits; at a second SIGINT they are killed.
+    ignore SIGINT, which a terminal sends to everyone: this process forwards SIGINT, SIGTERM and SIGUSR1 once, as
+    SIGTERM, which raises KeyboardInterrupt in them unless they handle it, and waits; at a second one they are killed.
 
     Args:
         main_func: can be pickled; so can its `args`.
@@ -134,16 +134,15 @@ def run_processes(
             process.start()
             sender.close()  # else the pipe would never end
             ranks.append(_Rank(first_rank + index, process, receiver))
-        try:
+        with _forwarding(ranks) as received:
             _wait(ranks, GRACE, EXIT_GRACE)
-        except KeyboardInterrupt:
-            logger.warning("Interrupted: waiting for %d processes to end; interrupt again to kill them", num_processes)
-            _terminate(ranks)
-            _wait(ranks, math.inf, math.inf)
-            code = _exit_code(ranks)
-            if code is None:
-                raise
-            raise SystemExit(code) from None
+            if received:
+                _wait(ranks, math.inf, math.inf)
+                code = _exit_code(ranks)
+                if code is not None:
+                    raise SystemExit(code)
+                if any(rank.end is not None for rank in ranks):  # stopped before they could handle it
+                    raise KeyboardInterrupt
         if any(rank.is_running for rank in ranks):
             _terminate(ranks)
             _join(ranks, GRACE)
@@ -154,6 +153,30 @@ def run_processes(
             rank.process.join()
             rank.pipe.close()
     _raise_first(ranks)
+
+
+@contextmanager
+def _forwarding(ranks: list[_Rank]) -> Iterator[list[int]]:
+    """Hand the first signal on to the ranks and note it in the list; let a second one raise KeyboardInterrupt."""
+    received: list[int] = []
+
+    def forward(number: int, frame: FrameType | None) -> None:
+        if received:
+            raise KeyboardInterrupt
+        received.append(number)
+        # No logging here: the signal may have interrupted a handler of it, which holds its lock.
+        os.write(2, f"\n{signal.Signals(number).name}: waiting for {len(ranks)} processes; once more kills them\n".encode())
+        _terminate(ranks)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
+    before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _run_rank(

@@ -25,6 +25,7 @@ class TrainerBase:
         max_iter: one past the last step.
         storage: the metrics; exists while `train` runs.
         stop_reason: why the run ended before `max_iter`, or None.
+        must_requeue: whether it was stopped from outside and is to be taken up again.
         metric_periods: metrics are read, and reduced over processes, at the last step of every such period.
         seed: with a seed, random numbers drawn in a step follow from (seed, rank, step).
     """
@@ -38,6 +39,7 @@ class TrainerBase:
         self.stop_reason: str | None = None
         self.metric_periods: tuple[int, ...] = (20,)
         self.seed: int | None = None
+        self.must_requeue = False
         self._stop_request: str | None = None
         self._loaded_storage: dict[str, Any] | None = None
 
@@ -67,6 +69,7 @@ class TrainerBase:
         self.max_iter = max_iter
         self.completed_iter = start_iter - 1
         self.stop_reason = self._stop_request = None
+        self.must_requeue = False
         with self._open_storage(start_iter) as self.storage:
             try:
                 self.before_train()
@@ -76,6 +79,7 @@ class TrainerBase:
                     self.completed_iter = self.iter
                     self.after_step()
                     if self._must_stop():
+                        logger.info("Stopping after iteration %d: %s", self.iter, self.stop_reason)
                         break
                 else:
                     self.iter = max_iter  # only now: by this, hooks tell a finished run from a failed one
@@ -86,12 +90,17 @@ class TrainerBase:
                 raise
             self.after_train()
 
-    def request_stop(self, reason: str) -> None:
-        """End the run after the step in flight.
+    def request_stop(self, reason: str, *, requeue: bool = False) -> None:
+        """End the run after the step in flight, with a checkpoint.
 
         With one process at once; with several, all of them after the next reading of the metrics, at the same step.
+
+        Args:
+            reason: told in the log.
+            requeue: whether the run is interrupted, and should be taken up again, rather than done.
         """
         self._stop_request = self._stop_request or reason
+        self.must_requeue = self.must_requeue or requeue
 
     def before_train(self) -> None:
         """Called once before the first step."""
@@ -134,12 +143,12 @@ class TrainerBase:
         """
         first = self._read_until + 1
         if comm.get_world_size() > 1:
-            reduced, stop = self._reducer(
-                self.storage.take_unreduced(), first, self.iter, stop=self._stop_request is not None
-            )
+            wish = 0 if self._stop_request is None else 2 if self.must_requeue else 1
+            reduced, wish = self._reducer(self.storage.take_unreduced(), first, self.iter, wish)
             self.storage.put_reduced(reduced)
-            if stop:
+            if wish:
                 self.stop_reason = self._stop_request or "another process asked to stop"
+                self.must_requeue = wish == 2
         self._read_until = self.iter
         check_finite(self.storage, first)
 

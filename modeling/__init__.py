@@ -1,6 +1,6 @@
 """Registries and the building blocks that more than one project uses."""
 
-from .build import BACKBONE_REGISTRY, META_ARCH_REGISTRY, Backbone, build_backbone, build_model, resolve_device
+from .build import BACKBONE_REGISTRY, META_ARCH_REGISTRY, Backbone, build_backbone, build_model
 from .norm import IBN, FrozenBatchNorm2d, get_norm
 from .pooling import (
     AdaptiveAvgMaxPool,
@@ -33,5 +33,4 @@ __all__ = [
     "full_precision",
     "get_norm",
     "load_pretrained",
-    "resolve_device",
 ]

@@ -1,8 +1,9 @@
 """From a config to a network: the two registries and the functions that build from them."""
 
 import torch
-from steploop.config import CfgNode, Registry
 from torch import nn
+
+from steploop.config import CfgNode, Registry, resolve_device
 
 META_ARCH_REGISTRY = Registry("META_ARCH")
 """Whole models, by class name: called with the config, they obey the model contract of the engine.
@@ -23,23 +24,6 @@ class Backbone(nn.Module):
     """
 
     out_channels: int
-
-
-def resolve_device(name: str) -> torch.device:
-    """Return the device that MODEL.DEVICE names; "auto" is CUDA where there is one, else the CPU.
-
-    Raises:
-        ValueError: `name` is no device, or it asks for CUDA on a machine that has none.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ValueError(f'MODEL.DEVICE must be "auto" or a device such as "cpu" or "cuda:0", got {name!r}') from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f'MODEL.DEVICE is {name!r}, but PyTorch sees no CUDA device here: use "auto" or "cpu"')
-    return device
 
 
 def build_model(cfg: CfgNode) -> nn.Module:

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import ClassVar
 
-from steploop.config import CfgNode
 from torch import Tensor, nn
+
+from steploop.config import CfgNode
 
 from .build import BACKBONE_REGISTRY, Backbone
 from .norm import IBN, get_norm

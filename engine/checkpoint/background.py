@@ -67,6 +67,7 @@ class BackgroundTask:
 
     def start(self, function: Callable[[], None], name: str) -> None:
         """Wait for the task before, raise its error if it failed, then run `function` in a thread called `name`."""
+        self.wait()
         self._thread = threading.Thread(target=self._run, args=(function,), name=name, daemon=False)
         self._thread.start()
 

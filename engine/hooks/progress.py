@@ -5,6 +5,7 @@ from typing import Any
 
 from .. import comm
 from ..hook_base import HookBase
+from ..logger import set_console_writer
 
 
 class ProgressBar(HookBase):
@@ -21,6 +22,7 @@ class ProgressBar(HookBase):
             self._bar = tqdm(
                 total=self.trainer.max_iter, initial=self.trainer.start_iter, unit="it", leave=False, dynamic_ncols=True
             )
+            set_console_writer(self._bar.write)
 
     def after_step(self) -> None:
         """Move on by one step."""
@@ -30,5 +32,6 @@ class ProgressBar(HookBase):
     def after_train(self) -> None:
         """Close the bar."""
         if self._bar is not None:
+            set_console_writer(None)
             self._bar.close()
             self._bar = None

@@ -4,9 +4,10 @@ import inspect
 from typing import Any
 
 import torch
+from torch import nn
+
 from steploop.config import CfgNode
 from steploop.config.errors import UnknownKeyError, nearest
-from torch import nn
 
 from .param_groups import get_default_optimizer_params
 

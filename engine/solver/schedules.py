@@ -11,6 +11,7 @@ from fvcore.common.param_scheduler import (
     LinearParamScheduler,
     ParamScheduler,
 )
+
 from steploop.config import CfgNode
 from steploop.config.errors import UnknownKeyError, nearest
 

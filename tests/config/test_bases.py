@@ -1,4 +1,5 @@
 import pytest
+
 from steploop.config import ConfigError
 from steploop.config.bases import MAX_CHAIN, MAX_FILES, load_layers
 

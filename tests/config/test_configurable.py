@@ -1,8 +1,9 @@
 import inspect
 
 import pytest
-from steploop.config import CfgNode, configurable
 from yacs.config import CfgNode as YacsCfgNode
+
+from steploop.config import CfgNode, configurable
 
 
 class Head:

@@ -1,4 +1,5 @@
 import pytest
+
 from steploop.config import CfgNode, get_cfg
 
 

@@ -1,4 +1,5 @@
 import pytest
+
 from steploop.config.errors import UnknownKeyError, nearest, show
 
 KNOWN = ["SOLVER", "SOLVER.BASE_LR", "SOLVER.MAX_ITER", "TEST.IMS_PER_BATCH", "SOLVER.IMS_PER_BATCH", "SOLVER.ADAM.LR"]

@@ -1,6 +1,7 @@
 import math
 
 import pytest
+
 from steploop.config import CfgNode, ConfigError, UnknownKeyError, WrongTypeError
 
 

@@ -7,6 +7,7 @@ import pytest
 from fvcore.common.config import CfgNode as FvcoreCfgNode
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from steploop.config import CfgNode, ConfigError, FrozenConfigError, WrongTypeError, diff_configs, get_cfg
 
 SCALARS = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text())

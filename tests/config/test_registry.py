@@ -1,6 +1,7 @@
 import functools
 
 import pytest
+
 from steploop.config import CfgNode, Registry, UnknownKeyError, configurable
 
 

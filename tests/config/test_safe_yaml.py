@@ -2,6 +2,7 @@ import math
 from pathlib import Path
 
 import pytest
+
 from steploop.config import ConfigError, load_yaml
 from steploop.config.safe_yaml import MAX_BYTES, MAX_DEPTH, dump_yaml, parse_yaml, read_yaml
 

@@ -4,6 +4,7 @@ import numpy
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from steploop.config import CfgNode
 from steploop.config.safe_yaml import parse_yaml
 from steploop.config.scalars import MAX_LITERAL, MAX_NESTING, parse_value, problem_with

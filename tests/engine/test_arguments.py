@@ -1,4 +1,5 @@
 import pytest
+
 from steploop.engine.arguments import default_argument_parser
 
 

@@ -1,9 +1,10 @@
 import json
 
 import pytest
-import rank_workers
 import torch
 import torch.distributed as dist
+
+import rank_workers
 from steploop.engine import comm
 from steploop.engine.launch import launch
 

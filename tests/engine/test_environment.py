@@ -1,6 +1,7 @@
 import subprocess
 
 import torch
+
 from steploop.engine import environment
 from steploop.engine.environment import collect_env_info
 

@@ -5,6 +5,8 @@ from collections import OrderedDict
 
 import pytest
 import torch
+from torch import nn
+
 from steploop.config import get_cfg
 from steploop.engine import evaluator as module
 from steploop.engine.evaluator import (
@@ -17,7 +19,6 @@ from steploop.engine.evaluator import (
     print_csv_format,
     verify_results,
 )
-from torch import nn
 
 
 class Recorder(DatasetEvaluator):

@@ -1,5 +1,6 @@
 import pytest
 import torch
+
 from steploop.engine import EventStorage, get_event_storage, has_event_storage
 
 

@@ -1,6 +1,7 @@
 import math
 
 import pytest
+
 from steploop.engine.history import HistoryBuffer
 
 

@@ -8,9 +8,10 @@ import time
 from pathlib import Path
 
 import pytest
-import rank_workers
 import torch
 import torch.distributed as dist
+
+import rank_workers
 from steploop.engine import spawn
 from steploop.engine.launch import launch
 from steploop.engine.spawn import RankError

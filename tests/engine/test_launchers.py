@@ -1,4 +1,5 @@
 import pytest
+
 from steploop.engine.launchers import LaunchInfo, detect_launcher
 
 TORCHRUN = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}
@@ -43,6 +44,7 @@ def test_slurm_with_unequal_nodes():
 
 def test_a_batch_script_is_no_job_step_and_a_step_of_one_task_is_alone():
     assert detect_launcher(BATCH_SCRIPT) is None
+    assert detect_launcher(BATCH_SCRIPT | {"SLURM_STEP_NUM_TASKS": "2"}) is None
     assert detect_launcher(SRUN | {"SLURM_STEP_NUM_TASKS": "1"}) is None
 
 

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from steploop.engine import logger as logger_module
 from steploop.engine.logger import close_logger, log_every_n_seconds, log_first_n, set_console_writer, setup_logger
 

@@ -4,6 +4,7 @@ import random
 import numpy as np
 import pytest
 import torch
+
 from steploop.engine.seeding import enable_determinism, seed_all_rng, seed_step, step_seed
 
 

@@ -4,6 +4,7 @@ import weakref
 
 import pytest
 import torch
+
 from steploop.engine import AMPTrainer, HookBase, SimpleTrainer, TrainerBase, hooks
 from steploop.engine.hook_base import HOOK_POINTS
 from tiny import TinyLoader, TinyModel, tiny_trainer

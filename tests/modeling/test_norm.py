@@ -1,7 +1,8 @@
 import pytest
 import torch
-from steploop.modeling import IBN, FrozenBatchNorm2d, get_norm
 from torch import nn
+
+from steploop.modeling import IBN, FrozenBatchNorm2d, get_norm
 
 
 @pytest.mark.parametrize("norm", ["BN", "SyncBN", "FrozenBN", "GN", "IBN"])

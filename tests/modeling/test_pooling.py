@@ -1,5 +1,6 @@
 import pytest
 import torch
+
 from steploop.modeling import GeneralizedMeanPooling, GeneralizedMeanPoolingP, build_pooling
 
 NAMES = ["GlobalAvgPool", "GlobalMaxPool", "AdaptiveAvgMaxPool", "GeneralizedMeanPooling", "GeneralizedMeanPoolingP"]

@@ -1,5 +1,6 @@
 import pytest
 import torch
+
 from steploop.modeling import full_precision
 
 

@@ -2,8 +2,9 @@ import logging
 
 import pytest
 import torch
-from steploop.modeling import load_pretrained
 from torch import nn
+
+from steploop.modeling import load_pretrained
 
 
 def make():

@@ -1,8 +1,9 @@
 import pytest
 import torch
+from torch import nn
+
 from steploop.config import get_cfg
 from steploop.modeling import IBN, FrozenBatchNorm2d, ResNet, build_backbone
-from torch import nn
 
 LAYERS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 

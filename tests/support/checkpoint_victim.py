@@ -11,9 +11,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from steploop.engine.checkpoint import Checkpointer, PeriodicCheckpointer, clean_temporary, find_newest_valid
-from steploop.engine.checkpoint import writer as checkpoint_writer
 from torch import nn
+
+from steploop.engine.checkpoint import (
+    Checkpointer,
+    PeriodicCheckpointer,
+    clean_temporary,
+    find_newest_valid,
+    verify_file,
+)
+from steploop.engine.checkpoint import writer as checkpoint_writer
 
 
 def _watch(event: Callable[[], None]) -> None:
@@ -85,6 +92,8 @@ def main() -> None:
         os.waitpid(child, 0)
         if not reached:
             return
+        for path in folder.glob("*.pth"):
+            verify_file(path)
         found = find_newest_valid(folder)
         weights = found.checkpoint["model"]["weight"].unique().tolist()
         leftovers = clean_temporary(folder)

@@ -1,5 +1,6 @@
 """What the processes of tests/engine/test_launch.py and test_comm.py run: spawned processes import it by name."""
 
+import contextlib
 import json
 import os
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
+
 from steploop.engine import comm
 from steploop.engine.launch import launch
 
@@ -70,9 +72,11 @@ def die_on(rank: int) -> None:
 
 
 def leave_with(code: int | str, ranks: list[int], folder: str) -> None:
-    """Call sys.exit on some ranks; the others do something else first."""
+    """Call sys.exit on some ranks; the others finish something after these have gone."""
     if comm.get_rank() in ranks:
         sys.exit(code)
+    with contextlib.suppress(RuntimeError):  # the connection is closed
+        dist.barrier()
     Path(folder, "done").write_text("")
 
 

@@ -18,8 +18,8 @@ class TinyModel(nn.Module):
         self.losses = losses
         self.metrics = metrics
 
-    def forward(self, batch: Tensor) -> Any:
-        value = self.layer(batch).square().mean()
+    def forward(self, batch: Tensor | dict[str, Tensor]) -> Any:
+        value = self.layer(batch["x"] if isinstance(batch, dict) else batch).square().mean()
         losses = {name: value * (index + 1) for index, name in enumerate(self.losses)}
         if self.metrics:
             return losses, {name: value.detach() * 10 for name in self.metrics}

@@ -1,7 +1,6 @@
 """What re-identification changes of a training: its data, its evaluation, and a picture of it."""
 
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +43,6 @@ class ReidTrainer(DefaultTrainer):
     def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> ReidEvaluator:
         """Return what measures Rank-k, mAP and mINP, and draws ranked retrievals."""
         return PicturingEvaluator(cfg, dataset_name)
-
-    def evaluate(self) -> Mapping[str, Any]:
-        """Evaluate the model as it is, outside a training."""
-        return self.test(self.cfg, self.model)
 
 
 class PicturingEvaluator(ReidEvaluator):

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+
 from steploop.data import read_image
 from steploop.engine.checkpoint.durable import write_atomically
 

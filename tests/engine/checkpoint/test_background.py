@@ -2,6 +2,7 @@ import threading
 
 import pytest
 import torch
+
 from steploop.engine.checkpoint import BackgroundTask, KeptBuffers
 
 
@@ -28,12 +29,13 @@ def test_copy_follows_other_sizes():
 
 def test_one_at_a_time_and_no_thread_is_left():
     task, go, order = BackgroundTask(), threading.Event(), []
-    task.start(lambda: (go.wait(), order.append(1)), "first")
+    task.start(lambda: (go.wait(30), order.append(1)), "first")
     starter = threading.Thread(target=task.start, args=(lambda: order.append(2), "second"))
     starter.start()
-    assert order == []
+    order_before = order.copy()
     go.set()
     starter.join()
+    assert order_before == []
     task.wait()
     assert order == [1, 2]
     assert threading.active_count() == 1

@@ -7,8 +7,9 @@ from pathlib import Path
 import fvcore.common.checkpoint
 import pytest
 import torch
-from steploop.engine.checkpoint import Checkpointer, DamagedCheckpoint, KeptBuffers, NoValidCheckpoint, read_checkpoint
 from torch import nn
+
+from steploop.engine.checkpoint import Checkpointer, DamagedCheckpoint, KeptBuffers, NoValidCheckpoint, read_checkpoint
 
 
 class Counter:

@@ -3,6 +3,7 @@ import os
 import stat
 
 import pytest
+
 from steploop.engine.checkpoint import clean_temporary, write_atomically, write_text_atomically
 
 

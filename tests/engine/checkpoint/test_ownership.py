@@ -10,6 +10,7 @@ import threading
 import time
 
 import pytest
+
 from steploop.engine.checkpoint import ownership
 from steploop.engine.checkpoint.ownership import FolderLock
 

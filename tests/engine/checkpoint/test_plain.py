@@ -3,8 +3,9 @@ from collections import Counter, OrderedDict, namedtuple
 import numpy as np
 import pytest
 import torch
-from steploop.engine.checkpoint import read_checkpoint, to_plain, write_checkpoint
 from torch import nn
+
+from steploop.engine.checkpoint import read_checkpoint, to_plain, write_checkpoint
 
 
 def test_numpy_and_dict_kinds_become_plain():

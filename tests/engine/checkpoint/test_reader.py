@@ -1,11 +1,14 @@
+import contextlib
 import pickle
 import resource
 import zipfile
 
-import checkpoint_damage as damage
 import numpy as np
 import pytest
 import torch
+from torch import nn
+
+import checkpoint_damage as damage
 from steploop.engine.checkpoint import (
     CheckpointError,
     DamagedCheckpoint,
@@ -15,7 +18,6 @@ from steploop.engine.checkpoint import (
     verify_file,
     write_checkpoint,
 )
-from torch import nn
 
 STATE = {
     "model": {"weight": torch.arange(600.0), "bias": torch.ones(3)},
@@ -83,12 +85,12 @@ def test_mutated_structures_with_right_checksums_are_refused_or_plain(file, tmp_
     for _ in range(300):
         target = tmp_path / "bad.pth"
         damage.repack(file, target, lambda name, data: damage.mutate(data, rng) if name.endswith(".pkl") else data)
-        try:
+        with contextlib.suppress(CheckpointError):
             assert isinstance(read_checkpoint(target)["model"], dict)
-        except CheckpointError:
-            pass
 
 
+# pickletools decodes a mutated string with an escape that does not exist.
+@pytest.mark.filterwarnings("ignore:invalid escape sequence")
 def test_mutated_legacy_files_give_documented_errors_or_a_dict(tmp_path):
     path, rng = tmp_path / "old.pth", np.random.default_rng(2)
     torch.save(STATE, path, _use_new_zipfile_serialization=False)
@@ -96,10 +98,8 @@ def test_mutated_legacy_files_give_documented_errors_or_a_dict(tmp_path):
     data = path.read_bytes()
     for _ in range(200):
         path.write_bytes(damage.mutate(data, rng))
-        try:
+        with contextlib.suppress(CheckpointError):
             assert isinstance(read_checkpoint(path)["model"], dict)
-        except CheckpointError:
-            pass
 
 
 class Evil:
@@ -152,17 +152,15 @@ def test_absurd_shapes_are_refused(tmp_path, tree):
 
 
 def test_absurd_sizes_do_not_take_memory(file, tmp_path):
+    # The shape (600,) of "weight" becomes (2**31 - 1,), over a storage of 600; a record unpacks to 100 MB from 100 kB.
+    shape, bomb = tmp_path / "shape.pth", tmp_path / "bomb.pth"
+    damage.repack(file, shape, lambda name, data: data.replace(b"M\x58\x02\x85", b"J\xff\xff\xff\x7f\x85"))
+    damage.repack(file, bomb, lambda name, data: data + bytes(10**8) * name.endswith("data/0"), zipfile.ZIP_DEFLATED)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # The shape (600,) of "weight" becomes (2**31 - 1,), over a storage of 600.
-    damage.repack(
-        file, tmp_path / "shape.pth", lambda name, data: data.replace(b"M\x58\x02\x85", b"J\xff\xff\xff\x7f\x85")
-    )
-    damage.repack(file, tmp_path / "bomb.pth", lambda name, data: data + bytes(10**8), zipfile.ZIP_DEFLATED)
-    limit = before + 300_000
-    for name in ("shape.pth", "bomb.pth"):
+    for path in (shape, bomb):
         with pytest.raises(CheckpointError):
-            read_checkpoint(tmp_path / name)
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < limit + 400_000
+            read_checkpoint(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < before + 50_000  # KiB
 
 
 def test_layouts_of_others_are_understood(tmp_path):

@@ -1,34 +1,36 @@
-import os
-
 import pytest
 import torch
+
 from steploop.engine.checkpoint import prune, write_checkpoint
 
 
 def write(folder, *iterations, prefix="model"):
     for iteration in iterations:
-        write_checkpoint(
-            folder / f"{prefix}_{iteration:07d}.pth", {"model": {"w": torch.ones(2)}, "iteration": iteration}
-        )
-    return folder / f"{prefix}_{iterations[-1]:07d}.pth"
+        path = folder / f"{prefix}_{iteration:07d}.pth"
+        write_checkpoint(path, {"model": {"w": torch.ones(2)}, "iteration": iteration})
+    return path
+
+
+def names(folder):
+    return {path.name for path in folder.iterdir()}
 
 
 def test_only_periodic_files_of_the_prefix_go(tmp_path):
     write(tmp_path, 9, prefix="model_best")
     for name in ("model_final.pth", "model_best.pth", "model_1.pth", "other_0000001.pth", "model_0000001.pth.bak"):
         (tmp_path / name).touch()
-    before = set(os.listdir(tmp_path))
-    last = write(tmp_path, 1, 2, 12345678, 3)
-    last = tmp_path / "model_12345678.pth"
+    before = names(tmp_path)
+    write(tmp_path, 1, 2, 3)
+    last = write(tmp_path, 12345678)
     assert prune(last, "model", 2) == ["model_0000001.pth", "model_0000002.pth"]
-    assert set(os.listdir(tmp_path)) == before | {"model_0000003.pth", "model_12345678.pth"}
+    assert names(tmp_path) == before | {"model_0000003.pth", "model_12345678.pth"}
 
 
 def test_nothing_goes_when_the_successor_is_damaged(tmp_path, caplog):
     last = write(tmp_path, 1, 2)
     last.write_bytes(last.read_bytes()[:-100])
     assert prune(last, "model", 1) == []
-    assert "model_0000001.pth" in os.listdir(tmp_path) and "No older checkpoint is deleted" in caplog.text
+    assert "model_0000001.pth" in names(tmp_path) and "No older checkpoint is deleted" in caplog.text
 
 
 def test_what_was_just_written_is_the_newest(tmp_path):

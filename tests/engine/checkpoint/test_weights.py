@@ -2,9 +2,10 @@ import logging
 
 import pytest
 import torch
+from torch import nn
+
 from steploop.engine.checkpoint import load_weights, unwrap
 from steploop.engine.checkpoint.weights import group_keys
-from torch import nn
 
 
 def make(width=2):

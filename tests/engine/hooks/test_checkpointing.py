@@ -1,4 +1,5 @@
 import pytest
+
 from steploop.engine import BestCheckpointer, Checkpointer, JSONWriter, PeriodicCheckpointer, PeriodicWriter, hooks
 from steploop.engine.checkpoint import read_checkpoint
 from tiny import tiny_trainer

@@ -1,5 +1,6 @@
 import pytest
 import torch
+
 from steploop.engine import hooks
 from tiny import tiny_trainer
 

@@ -1,5 +1,6 @@
 import torch
 from fvcore.common.param_scheduler import ConstantParamScheduler, LinearParamScheduler
+
 from steploop.engine import SimpleTrainer, hooks
 from tiny import TinyLoader, TinyModel, tiny_trainer
 

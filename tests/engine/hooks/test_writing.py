@@ -1,6 +1,7 @@
 import json
 
 import pytest
+
 from steploop.engine import EventWriter, JSONWriter, hooks
 from tiny import tiny_trainer
 

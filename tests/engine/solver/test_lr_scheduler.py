@@ -3,8 +3,9 @@ import math
 import pytest
 import torch
 from fvcore.common.param_scheduler import ConstantParamScheduler, CosineParamScheduler, LinearParamScheduler
-from steploop.engine.solver import LRMultiplier, WarmupParamScheduler
 from torch.optim.lr_scheduler import LRScheduler
+
+from steploop.engine.solver import LRMultiplier, WarmupParamScheduler
 
 
 def optimizer(*rates: float) -> torch.optim.Optimizer:

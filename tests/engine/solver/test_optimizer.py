@@ -1,8 +1,9 @@
 import pytest
 import torch
+from torch import nn
+
 from steploop.config import get_cfg
 from steploop.engine.solver import build_optimizer
-from torch import nn
 
 
 def config(**solver):

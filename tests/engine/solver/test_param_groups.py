@@ -1,7 +1,8 @@
 import pytest
 import torch
-from steploop.engine.solver import get_default_optimizer_params
 from torch import nn
+
+from steploop.engine.solver import get_default_optimizer_params
 
 
 class Net(nn.Module):

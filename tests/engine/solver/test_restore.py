@@ -1,7 +1,8 @@
 import pytest
 import torch
-from steploop.engine.solver.restore import restore_optimizer
 from torch import nn
+
+from steploop.engine.solver.restore import restore_optimizer
 
 
 def optimizer(model, lr=0.1, *, names=True, split=False, **options):

@@ -3,6 +3,7 @@ import math
 
 import pytest
 import torch
+
 from steploop.config import get_cfg
 from steploop.engine.solver import build_lr_scheduler
 

@@ -1,4 +1,5 @@
 import pytest
+
 from steploop.engine import CommonMetricPrinter, EventStorage
 
 

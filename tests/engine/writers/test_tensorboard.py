@@ -1,7 +1,8 @@
 import torch
-from steploop.engine import EventStorage, TensorboardXWriter
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+
+from steploop.engine import EventStorage, TensorboardXWriter
 
 
 def test_all_scalars_of_an_iteration_are_one_event(tmp_path):

@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.utils.data import DataLoader
+
 from steploop import data
 from steploop.config import CfgNode, Registry
-from torch.utils.data import DataLoader
 
 from .dataset import ReidDataset
 from .identity_sampler import IdentitySampler

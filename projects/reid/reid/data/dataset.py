@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from tabulate import tabulate
+
 from steploop.config.errors import nearest
 from steploop.data import DatasetCatalog, datasets_root
-from tabulate import tabulate
 
 from .items import ReidItem
 from .market1501 import read_market1501

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+
 from steploop.data import StreamSampler, check_multiple
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
+
 from steploop.engine import comm
 from steploop.engine.evaluator import DatasetEvaluator
-from torch import Tensor
 
 from ..data.items import ReidItem
 from .distances import METRICS

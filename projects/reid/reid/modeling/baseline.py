@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor, nn
+
 from steploop.config import CfgNode, configurable
 from steploop.modeling import META_ARCH_REGISTRY, build_backbone
-from torch import Tensor, nn
 
 from .build_losses import Loss, build_losses
 from .heads import build_heads

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from functools import partial
 
-from steploop.config import CfgNode
 from torch import Tensor
+
+from steploop.config import CfgNode
 
 from .heads import HeadOutputs
 from .losses import cross_entropy_loss, pairwise_circleloss, pairwise_cosface, triplet_loss

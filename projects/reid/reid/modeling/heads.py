@@ -4,9 +4,10 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
+
 from steploop.config import CfgNode, Registry, configurable
 from steploop.modeling import build_pooling, get_norm
-from torch import Tensor, nn
 
 from .margin import build_cls_layer, cosine_logits
 

@@ -2,8 +2,9 @@
 
 import torch
 import torch.nn.functional as F
-from steploop.modeling import full_precision
 from torch import Tensor
+
+from steploop.modeling import full_precision
 
 # Stands for minus infinity where logsumexp over nothing must still have a gradient (zero).
 _NOTHING = -1e8

@@ -2,8 +2,9 @@
 
 import torch
 import torch.nn.functional as F
-from steploop.modeling import full_precision
 from torch import Tensor, nn
+
+from steploop.modeling import full_precision
 
 
 class Linear(nn.Module):

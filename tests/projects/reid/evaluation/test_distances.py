@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+
 from shared_files import shared
 from steploop.projects.reid.evaluation import pairwise_distance
 

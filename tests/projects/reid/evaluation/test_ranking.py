@@ -3,6 +3,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from shared_files import shared
 from steploop.projects.reid.evaluation import evaluate_retrieval, pairwise_distance, rank_distances
 

@@ -2,6 +2,7 @@ import logging
 
 import pytest
 import torch
+
 from steploop.engine import comm
 from steploop.projects.reid.data.items import ReidItem
 from steploop.projects.reid.evaluation import ReidEvaluator, rank_distances

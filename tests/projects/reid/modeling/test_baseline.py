@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch._subclasses.fake_tensor import FakeTensorMode
+
 from shared_files import shared
 from steploop.config import get_cfg
 from steploop.modeling import META_ARCH_REGISTRY, build_model
 from steploop.projects.reid.config import add_reid_config
 from steploop.projects.reid.modeling import Baseline
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 
 def make_cfg(*overrides):

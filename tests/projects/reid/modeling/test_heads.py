@@ -1,5 +1,6 @@
 import pytest
 import torch
+
 from steploop.config import get_cfg
 from steploop.projects.reid.config import add_reid_config
 from steploop.projects.reid.modeling import REID_HEADS_REGISTRY, EmbeddingHead, build_heads

@@ -4,9 +4,10 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
 from shared_files import shared
 from steploop.projects.reid.modeling import cross_entropy_loss, pairwise_circleloss, pairwise_cosface, triplet_loss
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 TRIPLETS = {
     f"triplet_m{margin}_norm{norm:d}_hard{hard:d}": partial(

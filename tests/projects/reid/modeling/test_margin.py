@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
+
 from shared_files import shared
 from steploop.projects.reid.modeling import build_cls_layer
 from steploop.projects.reid.modeling.margin import cosine_logits

@@ -60,7 +60,9 @@ def _blank(rows: int, colour: Colour) -> tuple[Image.Image, ImageDraw.ImageDraw]
 
 def _cloth(image: Image.Image, rng: np.random.Generator) -> np.ndarray:
     """Return the painted cloth as an array, with soft folds."""
-    folds = Image.fromarray(rng.integers(0, 256, size=(5, 12), dtype=np.uint8)).resize(image.size, Image.Resampling.BICUBIC)
+    folds = Image.fromarray(rng.integers(0, 256, size=(5, 12), dtype=np.uint8)).resize(
+        image.size, Image.Resampling.BICUBIC
+    )
     texture = np.array(image)
     brightness = 0.86 + 0.24 / 255 * np.asarray(folds, dtype=np.float32)
     texture[..., :3] = (texture[..., :3] * brightness[..., None]).clip(0, 255)

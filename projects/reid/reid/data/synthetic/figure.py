@@ -103,7 +103,9 @@ def _draw_shadow(canvas: np.ndarray, foot: tuple[float, float], scale: float, li
     top, bottom = (int(np.clip(foot[1] + d * scale, 0, rows)) for d in (-0.05, 0.05))
     if top >= bottom:
         return
-    x = (np.arange(columns, dtype=np.float32) - np.float32(foot[0] - 0.08 * light.angle * scale)) / np.float32(0.22 * scale)
+    x = (np.arange(columns, dtype=np.float32) - np.float32(foot[0] - 0.08 * light.angle * scale)) / np.float32(
+        0.22 * scale
+    )
     y = (np.arange(top, bottom, dtype=np.float32)[:, None] - np.float32(foot[1])) / np.float32(0.045 * scale)
     canvas[top:bottom] *= 1 - np.float32(0.55) * (1 - x * x - y * y).clip(0, 1)[..., None]
 
@@ -232,5 +234,7 @@ def _bag(person: Person, wardrobe: Wardrobe, hip: float) -> list[_Tube]:
     if person.bag == "shoulder bag":
         at = np.array([0.135 * person.girth**0.6, hip + 0.02, -0.02])
         side, front = np.array([0.034, 0.036, 0.036]), np.array([0.072, 0.078, 0.078])
-        return [_Tube(at, at - (0.0, 0.09, 0.0), side, wardrobe.bag, front=front, nearer=0.05, flat=4.0, turn=np.pi / 2)]
+        return [
+            _Tube(at, at - (0.0, 0.09, 0.0), side, wardrobe.bag, front=front, nearer=0.05, flat=4.0, turn=np.pi / 2)
+        ]
     return []

@@ -1,6 +1,7 @@
 import pytest
 import torch
-from steploop.engine.device import resolve_device
+
+from steploop.config.device import resolve_device
 
 
 @pytest.fixture
