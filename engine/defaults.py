@@ -14,7 +14,7 @@ from steploop.config import CfgNode
 
 from . import comm, hooks
 from .checkpoint import Checkpointer
-from .ddp import create_ddp_model
+from .ddp import create_ddp_model, synchronize_buffers
 from .evaluator import DatasetEvaluator, inference_on_dataset, print_csv_format, verify_results
 from .events import EventWriter
 from .hook_base import HookBase
@@ -134,6 +134,7 @@ class DefaultTrainer(TrainerBase):
     def evaluate(self) -> Mapping[str, Any]:
         """Evaluate on every test set, with the averaged weights if there are some."""
         with self.ema.applied() if self.ema is not None else contextlib.nullcontext():
+            synchronize_buffers(self.model)
             return self.test(self.cfg, self.model)
 
     def run_step(self) -> None:

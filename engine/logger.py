@@ -42,6 +42,7 @@ def setup_logger(
     _remove(logger, _ConsoleHandler)
     if distributed_rank == 0:
         console = _ConsoleHandler()
+        console.setLevel(logging.INFO)  # details, such as the traceback of an explained error, are in the file
         console.setFormatter(_Formatter(name, abbrev_name, is_colored=console.is_terminal if color else None))
         logger.addHandler(console)
     if output is not None:

@@ -165,7 +165,9 @@ def _forwarding(ranks: list[_Rank]) -> Iterator[list[int]]:
             raise KeyboardInterrupt
         received.append(number)
         # No logging here: the signal may have interrupted a handler of it, which holds its lock.
-        os.write(2, f"\n{signal.Signals(number).name}: waiting for {len(ranks)} processes; once more kills them\n".encode())
+        os.write(
+            2, f"\n{signal.Signals(number).name}: waiting for {len(ranks)} processes; once more kills them\n".encode()
+        )
         _terminate(ranks)
 
     if threading.current_thread() is not threading.main_thread():

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+# What pytest sets for each test, and torch once, when the first optimizer loads its compiler.
+VARIABLES_OF_OTHERS = {"PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR"}
+
 
 @pytest.fixture(autouse=True)
 def _leaves_nothing_behind() -> Iterator[None]:
@@ -20,8 +23,8 @@ def _leaves_nothing_behind() -> Iterator[None]:
     left = sorted(_traces() - before)
     left += sorted(
         f"environment variable {name}"
-        for name in variables.keys() | os.environ.keys()
-        if name != "PYTEST_CURRENT_TEST" and variables.get(name) != os.environ.get(name)
+        for name in (variables.keys() | os.environ.keys()) - VARIABLES_OF_OTHERS
+        if variables.get(name) != os.environ.get(name)
     )
     if left:
         _restore(variables)

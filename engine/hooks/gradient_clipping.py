@@ -1,5 +1,7 @@
 """Bounded gradients."""
 
+from typing import Any
+
 import torch
 
 from ..hook_base import HookBase
@@ -16,6 +18,8 @@ class GradientClipping(HookBase):
     Raises:
         ValueError: the type is neither of the two, or the value is not positive.
     """
+
+    trainer: Any  # one with an optimizer
 
     def __init__(self, clip_value: float, clip_type: str = "norm", norm_type: float = 2.0) -> None:
         if clip_type not in ("norm", "value"):

@@ -18,6 +18,8 @@ class LRScheduler(HookBase):
             learning rates; the trainer's `scheduler` if None.
     """
 
+    trainer: Any  # one with an optimizer and a scheduler, where they are not given
+
     def __init__(self, optimizer: Optimizer | None = None, scheduler: Any = None) -> None:
         self._optimizer = optimizer
         self._scheduler = scheduler
@@ -55,7 +57,7 @@ class LRScheduler(HookBase):
 
 
 def _representative(optimizer: Optimizer) -> dict[str, Any]:
-    """Return the group whose learning rate is shown: the one with most parameters, or, in groups of one, the commonest rate."""
+    """Return the group whose learning rate is shown: the largest, or, of groups of one, one with the commonest rate."""
     groups = optimizer.param_groups
     largest = max(len(group["params"]) for group in groups)
     if largest == 1:

@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+import torch
 
 from steploop.config import CfgNode
 from steploop.engine import DefaultTrainer, comm, get_event_storage, has_event_storage
@@ -22,13 +22,15 @@ class ReidTrainer(DefaultTrainer):
     """Trains on the identities of DATASETS.TRAIN; evaluates queries against galleries of DATASETS.TEST."""
 
     def __init__(self, cfg: CfgNode) -> None:
+        # Read before anything is trained, so that a missing or empty set is an error now and not hours later.
+        for name in dict.fromkeys([*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST]):
+            log_statistics(get_dataset(name))
         super().__init__(with_num_classes(cfg))
 
     @classmethod
     def build_train_loader(cls, cfg: CfgNode) -> Any:
-        """Return an endless loader of the training images, with a table of what they are in the log."""
+        """Return an endless loader of the training images."""
         dataset = get_train_dataset(cfg.DATASETS.TRAIN)
-        log_statistics(dataset)
         return build_reid_train_loader(
             cfg, dataset, seed=cfg.SEED, rank=comm.get_rank(), world_size=comm.get_world_size()
         )
@@ -61,10 +63,12 @@ class PicturingEvaluator(ReidEvaluator):
         """Return the figures; write the picture in the main process."""
         figures = super().evaluate()
         if self.retrieval is not None and self._num_queries:
-            picture = visualize_ranking(self.retrieval, num_queries=self._num_queries, path=self._path, title=self._title)
+            picture = visualize_ranking(
+                self.retrieval, num_queries=self._num_queries, path=self._path, title=self._title
+            )
             logger.info("Ranked retrievals drawn in %s", self._path)
             if has_event_storage():
-                get_event_storage().put_image(f"{self._title}/retrievals", picture)
+                get_event_storage().put_image(f"{self._title}/retrievals", torch.from_numpy(picture))
         return figures
 
 
