@@ -68,9 +68,16 @@ def _bases(layer: Layer) -> list[str]:
     """Take `_BASE_` out of the layer's values."""
     bases = layer.values.pop(BASE_KEY, [])
     names = bases if isinstance(bases, list) else [bases]
-    if not all(isinstance(name, str) and name and "\0" not in name for name in names):
+    if not all(map(_is_path, names)):
         raise ConfigError(f"{layer.at((BASE_KEY,))}: {BASE_KEY} is a path or a list of paths; came {show(bases)}")
     return names
+
+
+def _is_path(name: object) -> bool:
+    try:
+        return isinstance(name, str) and name != "" and b"\0" not in os.fsencode(name)
+    except UnicodeEncodeError:  # half of a surrogate pair, which "\ud800" gives
+        return False
 
 
 def _arrows(files: tuple[Path, ...]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from yaml.composer import ComposerError
 from yaml.reader import ReaderError
+from yaml.scanner import ScannerError
 
 from .errors import ConfigError
 from .scalars import PLAIN, problem_with
@@ -28,9 +29,10 @@ def load_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
 
     Raises:
         ConfigError: (a ValueError) for a tag, an anchor, an alias, a key given twice or that is no string, a file that
-            is no mapping, is larger than 1 MiB, is nested more than 64 levels deep, or is not UTF-8 text. It names the
-            file, the line and the remedy.
+            is no mapping, is larger than 1 MiB, is nested more than 64 levels deep, or is not UTF-8 text; and for a
+            pipe or a device. It names the file, the line and the remedy.
         FileNotFoundError, IsADirectoryError: there is no such file.
+        OSError: the system cannot read it.
     """
     return read_yaml(path)[0]
 
@@ -42,6 +44,8 @@ def read_yaml(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Lines]:
         raise IsADirectoryError(errno.EISDIR, "expected a YAML file, but this is a folder", str(file))
     if not file.exists():
         raise FileNotFoundError(errno.ENOENT, f"there is no such YAML file (looked from {Path.cwd()})", str(file))
+    if not file.is_file():  # a pipe may never end, or never begin
+        raise ConfigError(f"{file}: expected a file, but this is a pipe or a device; save what it gives as a file")
     with file.open("rb") as stream:
         raw = stream.read(MAX_BYTES + 1)
     if len(raw) > MAX_BYTES:
@@ -96,6 +100,13 @@ class _Loader(yaml.SafeLoader):
 
     yaml_implicit_resolvers = {}
     depth = 0
+
+    def fetch_more_tokens(self) -> None:
+        try:
+            super().fetch_more_tokens()
+        except (ValueError, OverflowError):  # from int() and chr(), which the scanner calls for these two
+            problem = "the number after %YAML, or after \\U in double quotes, is too large"
+            raise ScannerError(None, None, problem, self.get_mark()) from None
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         event = self.peek_event()

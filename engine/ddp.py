@@ -9,7 +9,6 @@ from torch.nn.parallel import DistributedDataParallel
 
 from . import comm
 
-
 # The argument was renamed in torch 2.13; what it says has not changed.
 _SYNC_BUFFERS = next(
     name

@@ -22,9 +22,9 @@ from .losses import NonFiniteLoss
 from .model_summary import model_table
 from .records import load_results, report_non_finite, save_results
 from .rescale import rescale_for_world_size
+from .simple_trainer import SimpleTrainer
 from .solver import build_lr_scheduler, build_optimizer
 from .solver.restore import restore_optimizer
-from .simple_trainer import SimpleTrainer
 from .train_loop import TrainerBase
 from .writers import default_writers
 
@@ -78,7 +78,7 @@ class DefaultTrainer(TrainerBase):
         self.seed = cfg.SEED
         self.start_iter = 0
         self.max_iter = cfg.SOLVER.MAX_ITER
-        # Every process knows when a hook of the main one saves or evaluates: metrics are read, and checked, before that.
+        # Every process knows when a hook of the main one saves or evaluates: metrics are read, and checked, before.
         solver = cfg.SOLVER
         self.metric_periods = (
             cfg.LOG_PERIOD, solver.CHECKPOINT_PERIOD, cfg.TEST.EVAL_PERIOD, solver.STOP_CHECK_PERIOD
@@ -127,6 +127,9 @@ class DefaultTrainer(TrainerBase):
         if self.stop_reason is not None and self.must_requeue:
             logger.info("Interrupted; resume with --resume (exit code %d)", hooks.REQUEUE_EXIT_CODE)
             raise SystemExit(hooks.REQUEUE_EXIT_CODE)
+        if self.cfg.DATASETS.TEST and self.iter == self.max_iter and comm.is_main_process():
+            # The last thing that a run leaves: where it is, nothing is missing.
+            save_results(self.cfg.OUTPUT_DIR, self.max_iter, self._last_eval_results)
         if self.cfg.TEST.EXPECTED_RESULTS and comm.is_main_process():
             verify_results(self.cfg, self._last_eval_results)
         return self._last_eval_results
@@ -177,18 +180,17 @@ class DefaultTrainer(TrainerBase):
             hooks.LRScheduler(),
             hooks.GradientClipping(clip.CLIP_VALUE, clip.CLIP_TYPE, clip.NORM_TYPE) if clip.ENABLED else None,
             self.ema,
-            # Before the evaluation, so that one that fails leaves a checkpoint.
+            hooks.EvalHook(cfg.TEST.EVAL_PERIOD, self._evaluate_and_keep, eval_before_train=cfg.TEST.EVAL_AT_START)
+            if cfg.DATASETS.TEST
+            else None,
+            hooks.ProgressBar(),
+            # After all others, also those that are registered later: what they recorded is written, and then saved.
+            hooks.PeriodicWriter(self.build_writers(), period=cfg.LOG_PERIOD) if is_main else None,
             hooks.PeriodicCheckpointer(
                 self.checkpointer, solver.CHECKPOINT_PERIOD, max_to_keep=solver.CHECKPOINT_MAX_TO_KEEP or None
             )
             if is_main
             else None,
-            hooks.EvalHook(cfg.TEST.EVAL_PERIOD, self._evaluate_and_keep, eval_before_train=cfg.TEST.EVAL_AT_START)
-            if cfg.DATASETS.TEST
-            else None,
-            # Last, so that what the others recorded is written.
-            hooks.PeriodicWriter(self.build_writers(), period=cfg.LOG_PERIOD) if is_main else None,
-            hooks.ProgressBar(),
         ]
 
     def build_writers(self) -> list[EventWriter]:
@@ -274,8 +276,6 @@ class DefaultTrainer(TrainerBase):
 
     def _evaluate_and_keep(self) -> Mapping[str, Any]:
         self._last_eval_results = self.evaluate()
-        if self.iter == self.max_iter and comm.is_main_process():
-            save_results(self.cfg.OUTPUT_DIR, self.max_iter, self._last_eval_results)
         return self._last_eval_results
 
     def _earlier_results(self) -> Mapping[str, Any] | None:

@@ -207,7 +207,7 @@ class EventStorage:
         return len(history.since(self._latest[name][1] - window_size + 1))
 
     def since(self, iteration: int) -> dict[str, Points]:
-        """Return {name: [(value, iteration), ...]}, unsmoothed, at or after `iteration`; names without any are left out."""
+        """Return {name: [(value, iteration), ...]}, unsmoothed, from `iteration` on; names without any are left out."""
         self._read()
         found = {name: history.since(iteration) for name, history in self._history.items()}
         return {name: points for name, points in found.items() if points}
@@ -288,7 +288,7 @@ class EventStorage:
     # -- state ----------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the windows of all scalars but the volatile ones, so that a resumed run smooths over the same values."""
+        """Return the windows of all scalars but the volatile ones: a resumed run smooths over the same values."""
         self._read()
         return {
             "scalars": {

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from . import comm
 from .period import every
 
 if TYPE_CHECKING:
@@ -33,10 +34,13 @@ class HookBase:
     Attributes:
         trainer: the trainer, as a weak proxy; set when the hook is registered.
         name: the name of this hook's state in a checkpoint; None takes the class's, numbered from the second on.
+        turn: hooks of a later turn act after all of an earlier one, whichever was registered first: in turn 1 is
+            written what the others recorded, in turn 2 is saved what all of them did.
     """
 
     trainer: "TrainerBase"
     name: str | None = None
+    turn: int = 0
 
     def before_train(self) -> None:
         """Called before the first step."""
@@ -125,16 +129,20 @@ class HookList:
         return pairs
 
     def load_states(self, hooks: list[HookBase], states: dict[str, Any]) -> None:
-        """Give each hook the state of its name; report what has no counterpart."""
+        """Give each hook the state of its name; report what has no counterpart.
+
+        States are the main process's, and some hooks are registered there only: the others do not report.
+        """
         named = dict(self.named(hooks))
+        report = logger.warning if comm.is_main_process() else logger.debug
         for name, state in states.items():
             if name in named:
                 named[name].load_state_dict(state)
             else:
-                logger.warning("The checkpoint holds a state of the hook %r, which is not registered; left out", name)
+                report("The checkpoint holds a state of the hook %r, which is not registered; left out", name)
         for name, hook in named.items():
             if hook.state_dict() and name not in states:
-                logger.warning("The checkpoint holds no state of the hook %r; it starts anew", name)
+                report("The checkpoint holds no state of the hook %r; it starts anew", name)
 
 
 def _overrides(hook: HookBase, method: str) -> bool:

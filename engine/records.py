@@ -8,6 +8,7 @@ from typing import Any
 
 from .checkpoint import write_text_atomically
 from .losses import NonFiniteLoss
+from .small_files import read_json_object
 
 RESULTS = "results.json"
 
@@ -21,10 +22,11 @@ def save_results(folder: str | os.PathLike[str], iteration: int, results: Mappin
 def load_results(folder: str | os.PathLike[str], iteration: int) -> Mapping[str, Any] | None:
     """Return the results of a finished run of `iteration` steps, or None if it left none."""
     try:
-        record = json.loads((Path(folder) / RESULTS).read_text())
-        return record["results"] if record["iteration"] == iteration else None
-    except (OSError, ValueError, KeyError, TypeError):
+        record = read_json_object(Path(folder) / RESULTS)
+    except (OSError, ValueError):
         return None
+    results = record.get("results")
+    return results if record.get("iteration") == iteration and isinstance(results, dict) else None
 
 
 def report_non_finite(folder: str | os.PathLike[str], error: NonFiniteLoss, rank: int, data_loader: Any) -> Path:

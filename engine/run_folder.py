@@ -10,6 +10,7 @@ from pathlib import Path
 
 from .checkpoint import FolderLock, clean_temporary, write_text_atomically
 from .checkpoint.resume import POINTER, resumable_files
+from .small_files import read_json_object
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +78,7 @@ def start_run(folder: Path, *, now: datetime.datetime | None = None) -> Path | N
 
 
 def _move_aside(folder: Path) -> Path:
-    name = _start_time(folder).replace(":", "-")
+    name = _start_time(folder).isoformat(timespec="seconds").replace(":", "-")
     target = folder / PREVIOUS / name
     number = 1
     while target.exists():
@@ -90,10 +91,10 @@ def _move_aside(folder: Path) -> Path:
     return target
 
 
-def _start_time(folder: Path) -> str:
-    try:
-        return str(json.loads((folder / MANIFEST).read_text())["started"])
+def _start_time(folder: Path) -> datetime.datetime:
+    try:  # parsed, because it becomes the name of a folder
+        return datetime.datetime.fromisoformat(read_json_object(folder / MANIFEST)["started"])
     except (OSError, ValueError, KeyError, TypeError):
         # A run of which the manifest is lost: the oldest file tells about when it began.
-        oldest = min(entry.stat().st_mtime for entry in folder.iterdir() if entry.name not in (PREVIOUS, LOCK))
-        return datetime.datetime.fromtimestamp(oldest).isoformat(timespec="seconds")
+        oldest = min(entry.lstat().st_mtime for entry in folder.iterdir() if entry.name not in (PREVIOUS, LOCK))
+        return datetime.datetime.fromtimestamp(oldest)

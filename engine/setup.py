@@ -44,7 +44,7 @@ def setup_config(args: argparse.Namespace, *add_keys: Callable[[CfgNode], None])
         cfg.merge_from_file(args.config_file)
     cfg.merge_from_list(args.opts)
     if not cfg.OUTPUT_DIR:
-        cfg.OUTPUT_DIR = os.path.join("output", Path(args.config_file).stem if args.config_file else "default")
+        cfg.OUTPUT_DIR = str(Path("output", Path(args.config_file).stem if args.config_file else "default"))
     cfg.MODEL.DEVICE = str(resolve_device(cfg.MODEL.DEVICE, args.num_gpus))
     cfg.freeze()
     args.resume = args.resume or count_restarts(os.environ) > 0

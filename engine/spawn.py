@@ -25,6 +25,8 @@ GRACE = 5.0
 EXIT_GRACE = 300.0
 # A child of a rank may hold its pipes open after its death, so that the operating system is also asked, this often.
 _POLL = 1.0
+# Schedulers send a signal twice in a moment (to a process and to its group): two within this time count as one.
+SAME_SIGNAL_SECONDS = 0.5
 _LONGEST_TEXT = 20_000  # fits into a pipe, so that a dying rank never waits for a reader
 
 
@@ -156,14 +158,17 @@ def run_processes(
 
 
 @contextmanager
-def _forwarding(ranks: list[_Rank]) -> Iterator[list[int]]:
-    """Hand the first signal on to the ranks and note it in the list; let a second one raise KeyboardInterrupt."""
-    received: list[int] = []
+def _forwarding(ranks: list[_Rank]) -> Iterator[list[float]]:
+    """Hand the first signal on to the ranks and note its time in the list; let a second raise KeyboardInterrupt."""
+    received: list[float] = []
 
     def forward(number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
         if received:
-            raise KeyboardInterrupt
-        received.append(number)
+            if now - received[0] > SAME_SIGNAL_SECONDS:
+                raise KeyboardInterrupt
+            return
+        received.append(now)
         # No logging here: the signal may have interrupted a handler of it, which holds its lock.
         os.write(
             2, f"\n{signal.Signals(number).name}: waiting for {len(ranks)} processes; once more kills them\n".encode()

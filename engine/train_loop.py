@@ -44,7 +44,7 @@ class TrainerBase:
         self._loaded_storage: dict[str, Any] | None = None
 
     def register_hooks(self, hooks: list[HookBase | None]) -> None:
-        """Append hooks; they are called in the order of registration. None is dropped.
+        """Append hooks; those of one turn are called in the order of registration. None is dropped.
 
         A hook's `trainer` is a weak proxy, so that trainer and hooks do not keep each other alive.
 
@@ -57,6 +57,7 @@ class TrainerBase:
                 self._calls.check(hook, self._hooks)
                 hook.trainer = weakref.proxy(self)
                 self._hooks.append(hook)
+        self._hooks.sort(key=lambda hook: hook.turn)
         self._calls.bind(self._hooks)
 
     def train(self, start_iter: int, max_iter: int) -> None:
@@ -79,10 +80,12 @@ class TrainerBase:
                     self.completed_iter = self.iter
                     self.after_step()
                     if self._must_stop():
+                        self.read_metrics()  # a loss since the last reading may be NaN, and a checkpoint follows
                         logger.info("Stopping after iteration %d: %s", self.iter, self.stop_reason)
                         break
                 else:
                     self.iter = max_iter  # only now: by this, hooks tell a finished run from a failed one
+                    self.stop_reason = None
             except BaseException:
                 logger.exception("Exception during training at iteration %d:", self.iter)
                 with contextlib.suppress(Exception):  # already logged; what ended the run is what is raised
@@ -144,7 +147,8 @@ class TrainerBase:
         first = self._read_until + 1
         if comm.get_world_size() > 1:
             wish = 0 if self._stop_request is None else 2 if self.must_requeue else 1
-            reduced, wish = self._reducer(self.storage.take_unreduced(), first, self.iter, wish)
+            # From the step that was read last: its hooks may have put tensors after that reading.
+            reduced, wish = self._reducer(self.storage.take_unreduced(), self._read_until, self.iter, wish)
             self.storage.put_reduced(reduced)
             if wish:
                 self.stop_reason = self._stop_request or "another process asked to stop"

@@ -1,6 +1,5 @@
 """From a config to a network: the two registries and the functions that build from them."""
 
-import torch
 from torch import nn
 
 from steploop.config import CfgNode, Registry, resolve_device

@@ -110,7 +110,7 @@ def _busy(path: Path, file: IO[str], hint: str) -> RuntimeError:
 
 def _holder(file: IO[str]) -> dict[str, object]:
     file.seek(0)
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, RecursionError):
         holder = json.loads(file.read(1000))
         if isinstance(holder, dict) and {"host", "pid", "since"} <= holder.keys():
             return holder
@@ -119,7 +119,9 @@ def _holder(file: IO[str]) -> dict[str, object]:
 
 def _is_dead(holder: dict[str, object]) -> bool:
     """Whether the holder was a process of this host that is gone; of another host, one cannot know."""
-    if holder["host"] != socket.gethostname() or not isinstance(holder["pid"], int) or holder["pid"] <= 0:
+    if holder["host"] != socket.gethostname() or not isinstance(holder["pid"], int):
+        return False
+    if not 0 < holder["pid"] < 2**31:  # no process has such a number
         return False
     try:
         os.kill(holder["pid"], 0)

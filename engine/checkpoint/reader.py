@@ -13,6 +13,8 @@ from .plain import MAX_DEPTH
 from .safety import check_pickle, unsafe_error
 from .verify import is_zip, read_pickle, verify_file
 
+# Beside tensors and containers. Devices and types run nothing, and files of others hold them.
+_LEAVES = (str, bytes, int, float, bool, complex, type(None), torch.device, torch.dtype)
 # A view can claim any size over a storage of one element (stride 0). Honest files tie and overlap a little.
 _MAX_UNFOLDING = 16
 _MIN_ALLOWANCE = 64 << 20
@@ -68,7 +70,7 @@ def as_checkpoint(tree: Any, path: str | os.PathLike[str]) -> dict[str, Any]:
         for key in ("model", "state_dict"):
             if isinstance(tree.get(key), dict):
                 rest = {name: value for name, value in tree.items() if name != key}
-                return {"model": tree[key], **rest}
+                return {**rest, "model": tree[key]}
         if tree and all(isinstance(value, torch.Tensor) for value in tree.values()):
             return {"model": tree}
     found = sorted(map(str, tree))[:10] if isinstance(tree, dict) else type(tree).__name__
@@ -117,6 +119,8 @@ class _Cleaner:
         if isinstance(value, torch.Tensor):
             return self._tensor(value)
         if not isinstance(value, dict | list | tuple):
+            if not isinstance(value, _LEAVES):
+                raise CheckpointError(f"{self._path} holds a {type(value).__qualname__}, which is no plain data")
             return value
         if id(value) not in self._done:
             # Until it is finished it stands for itself: a structure that contains itself ends here.
@@ -132,13 +136,20 @@ class _Cleaner:
             items = [self.clean(item, depth + 1) for item in value]
             return items if isinstance(value, list) else tuple(items)
         # A file can give an OrderedDict attributes that shadow its methods: ask the class.
-        entries = {key: self.clean(item, depth + 1) for key, item in dict.items(value)}
+        entries = {self._key(key, depth): self.clean(item, depth + 1) for key, item in dict.items(value)}
         metadata = vars(value).get("_metadata") if isinstance(value, OrderedDict) else None
-        if not isinstance(metadata, dict):
+        if metadata is None:
             return entries
+        if not _is_metadata(metadata):
+            raise CheckpointError(f"{self._path} holds weights whose _metadata are no versions of modules")
         ordered = OrderedDict(entries)
         ordered._metadata = self.clean(metadata, depth + 1)  # type: ignore[attr-defined]
         return ordered
+
+    def _key(self, key: Any, depth: int) -> Any:
+        if isinstance(key, torch.Tensor):
+            raise CheckpointError(f"{self._path} has a tensor as the key of a dict")
+        return self.clean(key, depth + 1)
 
     def _tensor(self, value: torch.Tensor) -> torch.Tensor:
         if value.layout != torch.strided or value.is_meta:
@@ -151,6 +162,14 @@ class _Cleaner:
         if self._allowance < 0:
             raise CheckpointError(f"{self._path} claims tensors far larger than the file (shape {tuple(value.shape)})")
         return value
+
+
+def _is_metadata(value: Any) -> bool:
+    """Whether this is what Module.state_dict notes of modules: {name: {"version": number or None, ...}}."""
+    return isinstance(value, dict) and all(
+        isinstance(name, str) and isinstance(facts, dict) and type(facts.get("version")) in (int, type(None))
+        for name, facts in value.items()
+    )
 
 
 _CYCLE = object()

@@ -5,11 +5,13 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..small_files import read_small_file
 from .errors import CheckpointError, NoValidCheckpoint
 from .reader import peek_checkpoint, read_checkpoint
 
 logger = logging.getLogger(__name__)
 POINTER = "last_checkpoint"
+_LONGEST_NAME = 255  # bytes, of every file system in use
 # Stored as False in a file that a run never goes on from by itself, such as the best one.
 RESUMABLE = "resumable"
 
@@ -27,14 +29,17 @@ def read_pointer(folder: str | os.PathLike[str]) -> Path | None:
     Raises:
         CheckpointError: it holds something else than the name of a file in its folder.
     """
+    pointer = Path(folder) / POINTER
     try:
-        name = (Path(folder) / POINTER).read_bytes().decode(errors="replace").strip()
+        raw = read_small_file(pointer, limit=4096)
     except FileNotFoundError:
         return None
-    if not name or name in (".", "..") or Path(name).name != name or "\0" in name or len(name) > 255:
-        raise CheckpointError(
-            f"{Path(folder) / POINTER} should hold the name of a file beside it, and holds {name[:80]!r}"
-        )
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{pointer} should be a file with the name of a file beside it: {error}") from error
+    name = raw.decode(errors="replace").strip()
+    # No checkpoint is hidden; reading .lock, for one, would drop this process's lock on the folder.
+    if not name or name.startswith(".") or Path(name).name != name or "\0" in name or len(raw) > _LONGEST_NAME:
+        raise CheckpointError(f"{pointer} should hold the name of a file beside it, and holds {name[:80]!r}")
     return Path(folder) / name
 
 

@@ -47,7 +47,7 @@ def load_weights(model: nn.Module, state: dict[str, Any]) -> IncompatibleKeys:
         state: name -> tensor; a common prefix "module." or "_orig_mod." of all names is dropped.
 
     Raises:
-        ValueError: no name fits at all, or something that should be a tensor is none.
+        ValueError: no name fits at all, something that should be a tensor is none, or the model cannot take one.
     """
     model = unwrap(model)
     expected = model.state_dict()
@@ -71,7 +71,10 @@ def load_weights(model: nn.Module, state: dict[str, Any]) -> IncompatibleKeys:
             f"not one name of the file is in the model: the file has {_some(state)}, the model {_some(expected)}. "
             "Is it a checkpoint of another architecture, or does a prefix differ?"
         )
-    result = model.load_state_dict(fitting, strict=False)
+    try:
+        result = model.load_state_dict(fitting, strict=False)
+    except RuntimeError as error:  # such as a type that cannot be copied into that of the model
+        raise ValueError(f"the model cannot take the weights in the file: {error}") from error
     wrong = {key for key, *_ in incorrect}
     incompatible = IncompatibleKeys(
         missing_keys=_without_aliases(model, [key for key in result.missing_keys if key not in wrong]),

@@ -19,7 +19,12 @@ class PeriodicCheckpointer(_PeriodicCheckpointer, HookBase):
 
     Takes the arguments of `steploop.engine.checkpoint.PeriodicCheckpointer`. Before a checkpoint becomes visible, the
     registered writers are flushed: the metrics of a step are never behind its weights.
+
+    It acts after all other hooks. What one of them did at a step (an evaluation, a best metric, a line of metrics) is
+    not done again by a run that resumes from that step's checkpoint, so it must be in it.
     """
+
+    turn = 2
 
     def before_train(self) -> None:
         """Learn the length of the run."""

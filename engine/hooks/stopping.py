@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Any
 
 from ..hook_base import HookBase
+from ..spawn import SAME_SIGNAL_SECONDS
 
 logger = logging.getLogger(__name__)
 
@@ -16,7 +17,6 @@ logger = logging.getLogger(__name__)
 REQUEUE_EXIT_CODE = os.EX_TEMPFAIL
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-SAME_SIGNAL_SECONDS = 0.5
 
 
 class StopOnSignal(HookBase):
@@ -38,11 +38,16 @@ class StopOnSignal(HookBase):
         """Take over the signals."""
         if threading.current_thread() is threading.main_thread():
             self._first = None
+            self._give_back()  # what an earlier run kept, because a signal ended it
             handled = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
             self._before = {number: signal.signal(number, self._handle) for number in handled}
 
     def after_train(self) -> None:
-        """Give the signals back."""
+        """Give the signals back, unless one came: its twin must not end the process while that saves."""
+        if self._first is None:
+            self._give_back()
+
+    def _give_back(self) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before = {}

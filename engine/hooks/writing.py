@@ -20,6 +20,8 @@ class PeriodicWriter(HookBase):
         TypeError: one of the writers is not an EventWriter.
     """
 
+    turn = 1
+
     def __init__(self, writers: Sequence[EventWriter], period: int = 20) -> None:
         for writer in writers:
             if not isinstance(writer, EventWriter):

@@ -9,6 +9,10 @@ from typing import Any, TextIO
 from ..events import EventWriter, get_event_storage
 
 
+# In bytes. A longer one is no line of metrics; it may be as long as the file.
+_LONGEST_LINE = 2**24
+
+
 class JSONWriter(EventWriter):
     """Appends one JSON object a line for each iteration that has new values.
 
@@ -75,7 +79,7 @@ def cut_lines(path: Path, last_iteration: int) -> None:
     """
     end = 0
     with path.open("rb+") as file:
-        for line in file:
+        while line := file.readline(_LONGEST_LINE):
             if not line.endswith(b"\n") or not _is_before(line, last_iteration):
                 break
             end += len(line)

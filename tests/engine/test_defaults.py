@@ -2,6 +2,7 @@ import json
 
 import pytest
 import torch
+
 from steploop.engine import DefaultTrainer, HookBase, hooks
 from steploop.engine.checkpoint import read_checkpoint
 from tiny_project import TinyTrainer, tiny_cfg
@@ -198,7 +199,16 @@ def test_a_loss_that_is_not_finite_leaves_its_samples_and_no_later_checkpoint(bu
 
 
 def test_the_average_is_what_is_evaluated_and_survives_a_resume(build, tmp_path):
-    overrides = ("DATASETS.TEST", "('tiny',)", "SOLVER.EMA.ENABLED", True, "SOLVER.EMA.DECAY", 0.9, "SOLVER.BASE_LR", 0.1)
+    overrides = (
+        "DATASETS.TEST",
+        "('tiny',)",
+        "SOLVER.EMA.ENABLED",
+        True,
+        "SOLVER.EMA.DECAY",
+        0.9,
+        "SOLVER.BASE_LR",
+        0.1,
+    )
     trainer = build(*overrides)
     results = trainer.train()
     weight = trainer.model.layer.weight.detach().clone()

@@ -133,6 +133,7 @@ def test_ranks_end_with_their_parent(tmp_path, sent):
 
 def test_torchrun_is_joined(tmp_path):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += ["--log-dir", str(tmp_path / "logs")]  # not in the machine's temporary folder
     command += [rank_workers.__file__, "report", "1", str(tmp_path)]
     subprocess.run(command, check=True, timeout=60, capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     first, second = reports(tmp_path)

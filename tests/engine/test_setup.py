@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+
 from steploop.engine import default_setup, setup_config
 from steploop.engine.logger import close_logger
 from steploop.engine.run_folder import let_go

@@ -1,8 +1,9 @@
 import pytest
 import torch
+from torch import nn
+
 from steploop.engine import SimpleTrainer, hooks
 from tiny import TinyLoader
-from torch import nn
 
 
 class WithStatistics(nn.Module):
@@ -30,9 +31,7 @@ class Poisoned(TinyLoader):
 def train(bad, limit, max_iter=8):
     torch.manual_seed(0)
     model = WithStatistics()
-    trainer = SimpleTrainer(
-        model, Poisoned(bad), torch.optim.SGD(model.parameters(), lr=0.1), max_skipped_steps=limit
-    )
+    trainer = SimpleTrainer(model, Poisoned(bad), torch.optim.SGD(model.parameters(), lr=0.1), max_skipped_steps=limit)
     states = []
     trainer.register_hooks(
         [hooks.CallbackHook(after_step=lambda t: states.append({k: v.clone() for k, v in model.state_dict().items()}))]

@@ -1,8 +1,9 @@
 import pytest
 import torch
+from torch import nn
+
 from steploop.config import get_cfg
 from steploop.modeling import BACKBONE_REGISTRY, META_ARCH_REGISTRY, build_backbone, build_model
-from torch import nn
 
 
 @META_ARCH_REGISTRY.register()

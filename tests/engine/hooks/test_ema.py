@@ -1,8 +1,9 @@
 import pytest
 import torch
+from torch import nn
+
 from steploop.engine import EMA
 from tiny import TinyModel, tiny_trainer
-from torch import nn
 
 
 def test_the_average_follows_the_formula():

@@ -12,6 +12,7 @@ from .dataset import ReidDataset, get_dataset, get_train_dataset, merge_train
 from .identity_sampler import IdentitySampler
 from .items import ReidItem
 from .market1501 import read_market1501
+from .synthetic import generate_pedestrians
 
 __all__ = [
     "REID_SAMPLER_REGISTRY",
@@ -23,6 +24,7 @@ __all__ = [
     "build_reid_train_loader",
     "build_test_transforms",
     "build_train_transforms",
+    "generate_pedestrians",
     "get_dataset",
     "get_train_dataset",
     "merge_train",

@@ -1,6 +1,7 @@
 """Reads a folder in the layout of Market-1501 (Zheng et al., ICCV 2015)."""
 
 import logging
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,6 +12,8 @@ FOLDERS = ("bounding_box_train", "query", "bounding_box_test")
 _SUFFIXES = {".jpg", ".jpeg", ".png"}
 _FILE_NAME = re.compile(r"(?P<pid>-1|\d+)_c(?P<camera>[1-9]\d*)(?!\d)")
 _PATTERN = "<identity>_c<camera>...: digits (-1 for junk), and a camera from 1, as in 0002_c1s1_000451_03.jpg"
+# They become int64.
+_TOO_LARGE = 2**63
 _JUNK, _DISTRACTOR = -1, 0
 
 logger = logging.getLogger(__name__)
@@ -36,15 +39,17 @@ def read_market1501(root: Path) -> tuple[list[ReidItem], list[ReidItem], list[Re
 def _read_folder(folder: Path) -> list[ReidItem]:
     keeps_distractors = folder.name == "bounding_box_test"
     items, others, left_out = [], [], 0
-    for path in sorted(folder.iterdir()):
+    for path, is_folder in _entries(folder):
         # A hidden ".jpg" is no image: macOS leaves "._0002_c1s1_000451_03.jpg" behind in archives.
-        if path.suffix.lower() not in _SUFFIXES or path.name.startswith("."):
+        if path.suffix.lower() not in _SUFFIXES or path.name.startswith(".") or is_folder:
             others.append(path.name)
             continue
         match = _FILE_NAME.match(path.name)
         if match is None:
             raise ValueError(f"cannot tell identity and camera of {path}: expected a name like {_PATTERN}")
         pid, camera = int(match["pid"]), int(match["camera"])
+        if max(pid, camera) >= _TOO_LARGE:
+            raise ValueError(f"the identity or camera of {path} is too large: expected less than 2**63")
         if pid == _JUNK or (pid == _DISTRACTOR and not keeps_distractors):
             left_out += 1
         else:
@@ -60,6 +65,12 @@ def _read_folder(folder: Path) -> list[ReidItem]:
             f"expected files {', '.join(sorted(_SUFFIXES))} named {_PATTERN}; was the data set unpacked completely?"
         )
     return items
+
+
+def _entries(folder: Path) -> list[tuple[Path, bool]]:
+    """Return (path, whether it is a folder) by name; scandir knows that without asking for each file."""
+    with os.scandir(folder) as entries:
+        return sorted((Path(entry.path), entry.is_dir()) for entry in entries)
 
 
 def _explain_missing(root: Path, missing: list[str]) -> str:

@@ -1,0 +1,37 @@
+"""Processes that do not outlive the launcher that started them."""
+
+import os
+import select
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def ends_with_parent() -> Iterator[None]:
+    """End this process at once if the one that started it ends while the context lasts.
+
+    A launcher that is killed cannot stop its processes, which would hold their GPUs and the folder of the run. Where
+    the system has no pidfd (Linux 5.3), nothing is watched.
+    """
+    if not hasattr(os, "pidfd_open"):
+        yield
+        return
+    parent = os.pidfd_open(os.getppid())
+    reader, writer = os.pipe()
+
+    def watch() -> None:
+        ready, _, _ = select.select([parent, reader], [], [])
+        if parent in ready:
+            os.write(2, b"the launcher has ended, so this process ends too\n")
+            os._exit(1)  # the main thread may wait in a collective for ever
+
+    thread = threading.Thread(target=watch, name="parent watch", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        os.close(writer)
+        thread.join()
+        os.close(reader)
+        os.close(parent)

@@ -1,0 +1,27 @@
+import numpy as np
+import pytest
+import torch
+from steploop.data import collate
+
+
+def test_tensors_integers_and_strings():
+    batch = collate([{"x": torch.ones(2), "n": 1, "s": "a"}, {"x": torch.zeros(2), "n": np.int32(2), "s": "b"}])
+    assert torch.equal(batch["x"], torch.tensor([[1.0, 1.0], [0.0, 0.0]]))
+    assert torch.equal(batch["n"], torch.tensor([1, 2])) and batch["n"].dtype == torch.int64
+    assert batch["s"] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "samples, error, message",
+    [
+        ([], ValueError, "at least one sample"),
+        ([{"a": 1}, {"b": 1}], ValueError, r"differ in their keys: \['a'\] and \['b'\]"),
+        ([{"a": torch.ones(1)}, {"a": torch.ones(2)}], ValueError, "'a' differ in shape"),
+        ([{"a": None}], TypeError, "'a'.*NoneType"),
+        ([{"a": np.ones(2)}], TypeError, "'a'.*ndarray"),
+        ([{"a": 1}, {"a": "x"}], TypeError, r"\['int', 'str'\]"),
+    ],
+)
+def test_what_makes_no_batch_is_named(samples, error, message):
+    with pytest.raises(error, match=message):
+        collate(samples)

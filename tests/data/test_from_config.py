@@ -1,0 +1,35 @@
+import pytest
+import tiny_project  # noqa: F401: registers "tiny"
+from steploop.config import get_cfg
+from steploop.data import test_loader_from_config as make_test_loader
+from steploop.data import train_loader_from_config
+
+
+def cfg(*overrides):
+    cfg = get_cfg()
+    base = ["SEED", "1", "DATASETS.TRAIN", "('tiny', 'tiny')", "SOLVER.IMS_PER_BATCH", "8", "DATALOADER.NUM_WORKERS", "0"]
+    cfg.merge_from_list([*base, *overrides])
+    return cfg
+
+
+def test_several_sets_are_trained_on_together():
+    loader = train_loader_from_config(cfg())
+    assert (loader.batch_size, loader.epoch_length) == (8, 80)
+    assert next(iter(loader))["x"].shape == (8, 3)
+
+
+def test_ranks_share_a_batch():
+    whole = next(iter(train_loader_from_config(cfg())))["x"]
+    half = next(iter(train_loader_from_config(cfg(), rank=1, world_size=2)))["x"]
+    assert half.equal(whole[4:])
+
+
+def test_the_test_loader_has_each_sample_once():
+    assert sum(len(batch["x"]) for batch in make_test_loader(cfg("TEST.IMS_PER_BATCH", "7"), "tiny")) == 40
+
+
+def test_errors_name_the_key():
+    with pytest.raises(ValueError, match="DATASETS.TRAIN is empty"):
+        train_loader_from_config(cfg("DATASETS.TRAIN", "()"))
+    with pytest.raises(KeyError, match="did you mean 'tiny'"):
+        train_loader_from_config(cfg("DATASETS.TRAIN", "('tinny',)"))

@@ -1,0 +1,25 @@
+"""Mutated inputs of everything that a run reads, and what must hold for each of them."""
+
+from .checkpoints import CHECKPOINT, POINTER
+from .configs import CONFIG, OVERRIDES
+from .data import FILE_NAMES, IMAGE
+from .harness import Box, Failure, Kind, attempt
+from .run_files import METRICS, RECORDS
+
+KINDS = (CONFIG, OVERRIDES, CHECKPOINT, POINTER, IMAGE, FILE_NAMES, METRICS, RECORDS)
+
+__all__ = [
+    "CHECKPOINT",
+    "CONFIG",
+    "FILE_NAMES",
+    "IMAGE",
+    "KINDS",
+    "METRICS",
+    "OVERRIDES",
+    "POINTER",
+    "RECORDS",
+    "Box",
+    "Failure",
+    "Kind",
+    "attempt",
+]
