@@ -3,6 +3,8 @@
 import argparse
 import sys
 
+from .launchers import LAUNCHERS
+
 _EXAMPLES = """\
 examples:
   train:                        {script} --config-file configs/quickstart.yaml
@@ -12,6 +14,7 @@ examples:
   four GPUs:                    {script} --config-file configs/quickstart.yaml --num-gpus 4
   two processes on CPUs:        {script} --config-file configs/quickstart.yaml --num-gpus 2 MODEL.DEVICE cpu
   two machines, on each:        {script} --num-machines 2 --machine-rank <0|1> --dist-url tcp://HOST:PORT ...
+  under a launcher:             torchrun --nproc-per-node 4 {script} ...; srun {script} ...; mpirun -n 4 {script} ...
 """
 
 
@@ -40,6 +43,12 @@ def default_argument_parser(epilog: str | None = None) -> argparse.ArgumentParse
         default="auto",
         metavar="URL",
         help="where the processes meet: tcp://HOST:PORT or file://PATH (default: a free port of this machine)",
+    )
+    group.add_argument(
+        "--launcher",
+        choices=LAUNCHERS,
+        default="auto",
+        help="what has started this process: torchrun (pytorch), srun or mpirun; none ignores them (default: auto)",
     )
     parser.add_argument(
         # Not argparse.REMAINDER, which would swallow every flag that comes after the first KEY.

@@ -23,7 +23,7 @@ def clear_errors() -> Iterator[None]:
             raise
         logger.debug("The command failed:", exc_info=error)
         message = error.args[0] if isinstance(error, KeyError) and error.args else error
-        sys.exit(f"error: {message}")
+        sys.exit("\n".join([f"error: {message}", *getattr(error, "__notes__", ())]))
 
 
 def _raised_by_us(error: BaseException) -> bool:

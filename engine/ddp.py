@@ -3,6 +3,7 @@
 import inspect
 from typing import Any
 
+import torch
 import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
@@ -32,7 +33,7 @@ def create_ddp_model(
         return model
     kwargs[_SYNC_BUFFERS] = broadcast_buffers
     if next(model.parameters()).is_cuda:
-        kwargs.setdefault("device_ids", [comm.get_local_rank()])
+        kwargs.setdefault("device_ids", [torch.cuda.current_device()])
     ddp = DistributedDataParallel(model, **kwargs)
     if fp16_compression:
         from torch.distributed.algorithms.ddp_comm_hooks import default_hooks

@@ -1,11 +1,12 @@
 """Starting a run in one process or in many."""
 
 import functools
+import itertools
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,15 +15,18 @@ import torch.distributed as dist
 
 from steploop.config import resolve_device
 
-from . import comm
 from .environment import available_cores
 from .launchers import LaunchInfo, detect_launcher
+from .parent_watch import ends_with_parent
+from .process_group import Meeting, process_group
+from .rendezvous import LOOPBACK, REMEDY, find_rendezvous
 from .spawn import run_processes
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_TIMEOUT = timedelta(minutes=30)
-_LOOPBACK = "127.0.0.1"
+# How often this process has met others; all of its run count alike, so that no meeting is taken for an earlier one.
+_meetings = itertools.count()
 
 
 def launch(
@@ -35,6 +39,7 @@ def launch(
     timeout: timedelta = DEFAULT_TIMEOUT,
     *,
     device: str = "auto",
+    launcher: str = "auto",
 ) -> None:
     """Run `main_func(*args)` in as many processes as asked for, each with its process group joined.
 
@@ -52,13 +57,15 @@ def launch(
         args: arguments of main_func.
         timeout: of each collective operation.
         device: MODEL.DEVICE: "auto", "cpu" or "cuda".
+        launcher: "pytorch", "slurm" or "mpi" if this process was started by it, "none" to ignore them, "auto" to see.
 
     Raises:
-        ValueError: fewer GPUs than processes, several machines without a `dist_url`, or a count out of its range.
+        ValueError: fewer GPUs than processes, several machines without a `dist_url`, a count out of its range, or a
+            launcher that is not there.
         RankError: a spawned process failed; the error names its rank and shows its traceback.
         SystemExit: a spawned process called sys.exit.
     """
-    info = detect_launcher(os.environ)
+    info = detect_launcher(os.environ, launcher)
     if info is not None and info.world_size > 1:
         _join(info, main_func, args, num_gpus_per_machine, device, timeout)
         return
@@ -71,7 +78,7 @@ def launch(
     if num_machines * num_gpus_per_machine == 1:
         main_func(*args)
         return
-    meeting = _Meeting(
+    meeting = Meeting(
         rank=machine_rank * num_gpus_per_machine,
         world_size=num_machines * num_gpus_per_machine,
         local_size=num_gpus_per_machine,
@@ -83,7 +90,7 @@ def launch(
     if not meeting.url:
         # The parent itself listens, on a port that the system chose: a port that was only found to be free could be
         # taken before rank 0 opens it. The variable keeps the store open.
-        store = dist.TCPStore(_LOOPBACK, 0, is_master=True, wait_for_workers=False, timeout=timeout)
+        store = dist.TCPStore(LOOPBACK, 0, is_master=True, wait_for_workers=False, timeout=timeout)
         meeting = replace(meeting, store_port=store.port)
     run_processes(
         main_func,
@@ -92,20 +99,6 @@ def launch(
         inside=functools.partial(_spawned_rank, meeting),
         first_rank=meeting.rank,
     )
-
-
-@dataclass(frozen=True)
-class _Meeting:
-    """What a process needs to know to join its group; `url` or `store_port` says where."""
-
-    rank: int
-    world_size: int
-    local_size: int
-    backend: str
-    timeout: timedelta
-    local_rank: int = 0
-    url: str = ""
-    store_port: int = 0
 
 
 def _checked_url(dist_url: str | None, num_machines: int) -> str:
@@ -133,34 +126,44 @@ def _join(
     """Be one of the processes that a launcher started."""
     if num_gpus_per_machine not in (1, info.local_size):
         logger.warning(
-            "%d processes on each machine were asked for; %s has started %d, which holds",
+            "%d processes on each machine were asked for; %s has started %d, which holds (--launcher none ignores it)",
             num_gpus_per_machine,
             info.launcher,
             info.local_size,
         )
+    is_torchrun = info.launcher == "pytorch"
+    rendezvous = None
+    if is_torchrun and (info.master_addr is None or info.master_port is None):
+        raise ValueError(f"RANK and WORLD_SIZE say that there are {info.world_size} processes, but not where: {REMEDY}")
     if info.master_addr is None or info.master_port is None:
-        raise ValueError(
-            f"{info.launcher} has started {info.world_size} processes but does not say where they meet: "
-            "set MASTER_ADDR to the machine of rank 0 and MASTER_PORT to a free port of it"
-        )
+        rendezvous = find_rendezvous(info, os.environ, next(_meetings))
     # "auto" is not a request for GPUs here, where the number of processes is the launcher's.
     may_use_cpu = device == "auto" and not torch.cuda.is_available()
-    kind = resolve_device(device, 1 if may_use_cpu else info.local_size).type
-    is_torchrun = info.launcher == "pytorch"
-    meeting = _Meeting(
+    # srun and mpirun may show each process one GPU, its own.
+    has_own_gpu = not is_torchrun and "CUDA_VISIBLE_DEVICES" in os.environ and torch.cuda.device_count() == 1
+    kind = resolve_device(device, 1 if may_use_cpu or has_own_gpu else info.local_size).type
+    meeting = Meeting(
         rank=info.rank,
         world_size=info.world_size,
         local_size=info.local_size,
         backend="nccl" if kind == "cuda" else "gloo",
         timeout=timeout,
         local_rank=info.local_rank,
+        gpu=0 if has_own_gpu else info.local_rank,
         # torchrun's agent holds the store, which only env:// knows.
         url="env://" if is_torchrun else f"tcp://{info.master_addr}:{info.master_port}",
+        rendezvous=rendezvous,
     )
+    if not is_torchrun:  # which sees to it itself
+        _share_cores(info.local_size, os.environ.get("SLURM_CPUS_PER_TASK") if info.launcher == "slurm" else None)
 
     def run() -> None:
-        with _process_group(meeting):
-            main_func(*args)
+        try:
+            with ends_with_parent(), process_group(meeting):
+                main_func(*args)
+        except Exception as error:
+            error.add_note(f"(rank {info.rank} of {info.world_size})")
+            raise
 
     if is_torchrun:
         from torch.distributed.elastic.multiprocessing.errors import record
@@ -170,50 +173,20 @@ def _join(
 
 
 @contextmanager
-def _spawned_rank(meeting: _Meeting, index: int) -> Iterator[None]:
+def _spawned_rank(meeting: Meeting, index: int) -> Iterator[None]:
     """What surrounds main_func in the spawned process number `index` of this machine."""
     _share_cores(meeting.local_size)
-    with _process_group(replace(meeting, rank=meeting.rank + index, local_rank=index)):
+    with process_group(replace(meeting, rank=meeting.rank + index, local_rank=index, gpu=index)):
         yield
 
 
-def _share_cores(num_processes: int) -> None:
-    """Give each process its share of the cores: by default each would start a thread for every core."""
+def _share_cores(num_processes: int, reserved: str | None = None) -> None:
+    """Give each process its share of the cores, or what was reserved for it.
+
+    By default each would start a thread for every core.
+    """
     if "OMP_NUM_THREADS" in os.environ:
         return
-    threads = max(1, available_cores() // num_processes)
+    threads = int(reserved) if reserved else max(1, available_cores() // num_processes)
     torch.set_num_threads(threads)
     logger.info("%d CPU threads for each of %d processes; OMP_NUM_THREADS changes it", threads, num_processes)
-
-
-@contextmanager
-def _process_group(meeting: _Meeting) -> Iterator[None]:
-    """Join the process group, and leave it whatever happens."""
-    options: dict[str, Any] = {"rank": meeting.rank, "world_size": meeting.world_size, "timeout": meeting.timeout}
-    if meeting.backend == "nccl":
-        torch.cuda.set_device(meeting.local_rank)
-        options["device_id"] = torch.device("cuda", meeting.local_rank)
-    try:
-        if meeting.url:
-            options["init_method"] = meeting.url
-        else:
-            options["store"] = dist.TCPStore(
-                _LOOPBACK, meeting.store_port, is_master=False, wait_for_workers=False, timeout=meeting.timeout
-            )
-        dist.init_process_group(meeting.backend, **options)
-    except Exception as error:
-        where = meeting.url or f"port {meeting.store_port} of this machine"
-        error.add_note(f"rank {meeting.rank} of {meeting.world_size} could not meet the others at {where}")
-        raise
-    try:
-        comm.set_local_rank(meeting.local_rank, meeting.local_size)
-        comm.synchronize()
-        yield
-    except BaseException:
-        if meeting.backend == "nccl" and dist.is_initialized():
-            # An orderly end would wait for collectives that the other ranks never come to.
-            dist.distributed_c10d._abort_process_group()
-        raise
-    finally:
-        if dist.is_initialized():
-            dist.destroy_process_group()

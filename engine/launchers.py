@@ -7,6 +7,14 @@ from dataclasses import dataclass
 _TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 _MPI = tuple(f"OMPI_COMM_WORLD_{name}" for name in ("RANK", "SIZE", "LOCAL_RANK", "LOCAL_SIZE"))
 
+LAUNCHERS = ("auto", "none", "pytorch", "slurm", "mpi")
+# What is missing where one that was named is not there, and what to do.
+_SIGNS = {
+    "pytorch": "RANK and WORLD_SIZE are not set: start this program with torchrun",
+    "mpi": "OMPI_COMM_WORLD_RANK and _SIZE are not set: start this program with Open MPI's mpirun",
+    "slurm": "SLURM_STEP_ID is not set, so this is no job step: start this program with srun",
+}
+
 
 @dataclass(frozen=True)
 class LaunchInfo:
@@ -31,27 +39,37 @@ class LaunchInfo:
     master_port: int | None = None
 
 
-def detect_launcher(environ: Mapping[str, str]) -> LaunchInfo | None:
+def detect_launcher(environ: Mapping[str, str], launcher: str = "auto") -> LaunchInfo | None:
     """Say what launcher started a process with this environment; None if none did.
 
     torchrun comes before Open MPI, which comes before Slurm: each may run inside the next, whose variables then
     describe another process. Slurm counts only inside a job step of several tasks: the batch script itself shows the
     job's SLURM_NTASKS, but nobody started its other tasks.
 
+    Args:
+        environ: the environment of the process.
+        launcher: one of LAUNCHERS: "auto" looks for all of them, "none" for none, a name for this one only.
+
     Raises:
-        ValueError: the variables of a launcher are incomplete or contradict each other.
+        ValueError: the launcher that was named did not start this process, or the variables of one are incomplete or
+            contradict each other.
     """
-    if "RANK" in environ and "WORLD_SIZE" in environ:
+    if launcher not in LAUNCHERS:
+        raise ValueError(f"a launcher is one of {', '.join(LAUNCHERS)}; got {launcher!r}")
+    if launcher in ("auto", "pytorch") and "RANK" in environ and "WORLD_SIZE" in environ:
         # Some clusters set only these two, also for a program that runs alone.
         alone = {"LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"} if environ["WORLD_SIZE"] == "1" else {}
         return _info("pytorch", environ, *(_int({**alone, **environ}, name, "torchrun") for name in _TORCHRUN))
-    if "OMPI_COMM_WORLD_RANK" in environ and "OMPI_COMM_WORLD_SIZE" in environ:
+    if launcher in ("auto", "mpi") and "OMPI_COMM_WORLD_RANK" in environ and "OMPI_COMM_WORLD_SIZE" in environ:
         return _info("mpi", environ, *(_int(environ, name, "mpirun") for name in _MPI))
-    if "SLURM_STEP_ID" in environ and environ.get("SLURM_STEP_NUM_TASKS", "1") != "1":
+    tasks = environ.get("SLURM_STEP_NUM_TASKS", "1")
+    if "SLURM_STEP_ID" in environ and (launcher == "slurm" or (launcher == "auto" and tasks != "1")):
         rank, world, local_rank = (
             _int(environ, name, "srun") for name in ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID")
         )
         return _info("slurm", environ, rank, world, local_rank, _slurm_local_size(environ))
+    if launcher in _SIGNS:
+        raise ValueError(f"--launcher {launcher}: {_SIGNS[launcher]}, or leave --launcher out")
     return None
 
 

@@ -50,6 +50,8 @@ def split_outputs(outputs: Any) -> tuple[Losses, Losses]:
 
 def total(losses: Losses) -> Tensor:
     """Return the sum of the losses."""
+    if len(losses) == 1:  # spares an operation on the device
+        return next(iter(losses.values()))
     return functools.reduce(operator.add, losses.values())
 
 

@@ -12,12 +12,13 @@ def ends_with_parent() -> Iterator[None]:
     """End this process at once if the one that started it ends while the context lasts.
 
     A launcher that is killed cannot stop its processes, which would hold their GPUs and the folder of the run. Where
-    the system has no pidfd (Linux 5.3), nothing is watched.
+    there is no parent to be seen (in a container) or no pidfd (before Linux 5.3), nothing is watched.
     """
-    if not hasattr(os, "pidfd_open"):
+    try:
+        parent = os.pidfd_open(os.getppid())
+    except (AttributeError, OSError):
         yield
         return
-    parent = os.pidfd_open(os.getppid())
     reader, writer = os.pipe()
 
     def watch() -> None:

@@ -16,6 +16,13 @@ from .skipping import StepSkipper
 from .train_loop import TrainerBase
 
 
+_NOTHING = contextlib.nullcontext()
+
+
+def _nothing() -> contextlib.AbstractContextManager:
+    return _NOTHING
+
+
 class SimpleTrainer(TrainerBase):
     """The usual step: one model, one loader, one optimizer.
 
@@ -63,7 +70,7 @@ class SimpleTrainer(TrainerBase):
         self.precision = precision
         device = next((p.device.type for p in model.parameters()), "cpu")
         self._autocast: Callable[[], contextlib.AbstractContextManager] = (
-            functools.partial(torch.autocast, device, precision) if precision else contextlib.nullcontext
+            functools.partial(torch.autocast, device, precision) if precision else _nothing
         )
         # Without float16 the scaler is one that does nothing, so that there is one step for all precisions.
         self.grad_scaler = grad_scaler or torch.amp.GradScaler(device, enabled=precision is torch.float16)
@@ -185,7 +192,7 @@ class SimpleTrainer(TrainerBase):
     def _synchronised_if(self, last: bool) -> contextlib.AbstractContextManager:
         """Let processes exchange gradients at the last micro-batch only."""
         if last or not isinstance(self.model, DistributedDataParallel):
-            return contextlib.nullcontext()
+            return _NOTHING
         return self.model.no_sync()
 
 

@@ -9,7 +9,7 @@ from . import comm
 from .events import EventStorage
 from .hook_base import HookBase, HookList
 from .losses import check_finite
-from .period import every
+from .period import next_end
 from .reduction import MetricReducer
 from .seeding import seed_step
 
@@ -110,6 +110,7 @@ class TrainerBase:
         self._calls.bind(self._hooks)
         self._reducer = MetricReducer()
         self._read_until = self.start_iter - 1
+        self._next_reading = self._reading_after(self._read_until)
         self._calls("before_train")
 
     def after_train(self) -> None:
@@ -130,7 +131,7 @@ class TrainerBase:
 
     def after_step(self) -> None:
         """Called after each step: first metrics are read where they are due, then hooks act."""
-        if self.iter + 1 == self.max_iter or any(every(period, self.iter) for period in self.metric_periods):
+        if self.iter >= self._next_reading:
             self.read_metrics()
         self._calls("after_step")
 
@@ -154,6 +155,7 @@ class TrainerBase:
                 self.stop_reason = self._stop_request or "another process asked to stop"
                 self.must_requeue = wish == 2
         self._read_until = self.iter
+        self._next_reading = self._reading_after(self.iter)
         check_finite(self.storage, first)
 
     def state_dict(self) -> dict[str, Any]:
@@ -172,8 +174,12 @@ class TrainerBase:
         self._loaded_storage = state_dict.get("storage")
         self._calls.load_states(self._hooks, state_dict.get("hooks", {}))
 
+    def _reading_after(self, iteration: int) -> int:
+        """Return the next step at which metrics are read: the end of a period, or the last step."""
+        return min([next_end(period, iteration) for period in self.metric_periods if period] + [self.max_iter - 1])
+
     def _must_stop(self) -> bool:
-        if comm.get_world_size() == 1:
+        if self._stop_request is not None and comm.get_world_size() == 1:
             self.stop_reason = self._stop_request
         return self.stop_reason is not None and self.iter + 1 < self.max_iter
 

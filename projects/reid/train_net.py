@@ -31,4 +31,5 @@ if __name__ == "__main__":
             args.dist_url,
             args=(cfg, args),
             device=cfg.MODEL.DEVICE,
+            launcher=args.launcher,
         )

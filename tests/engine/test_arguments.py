@@ -14,6 +14,7 @@ def test_defaults():
         "num_machines": 1,
         "machine_rank": 0,
         "dist_url": "auto",
+        "launcher": "auto",
         "opts": [],
     }
 

@@ -1,6 +1,7 @@
 import itertools
 import json
 import random
+from datetime import timedelta
 
 import pytest
 import torch
@@ -91,7 +92,7 @@ def test_the_number_of_workers_changes_nothing(tmp_path, whole):
 
 def test_two_processes_end_in_the_same_bits_and_another_number_draws_the_same_samples(tmp_path):
     train(tmp_path / "2 after 1", kill=("before_step", 5))
-    launch(exact_ranks.train_and_resume, 2, device="cpu", args=(str(tmp_path),))
+    launch(exact_ranks.train_and_resume, 2, device="cpu", args=(str(tmp_path),), timeout=timedelta(minutes=1))
     for kind, kills in exact_ranks.KILLS.items():
         for kill in kills:
             assert differences(tmp_path / f"{kind} {kill}", tmp_path / kind) == []

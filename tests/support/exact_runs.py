@@ -124,16 +124,18 @@ def _arm(trainer: ExactTrainer, copy: Path, moment: str, step: int) -> None:
 
     def at_hook(trainer) -> None:
         if trainer.iter == step:
-            if moment != "saved":
-                trainer.checkpointer.wait()  # a folder that changes cannot be copied
+            trainer.checkpointer.wait()  # a folder that changes cannot be copied
             die()
 
-    if moment == "saved":
-        name = "model_final.pth" if step == STEPS - 1 else f"model_{step:07d}.pth"
-        trainer.checkpointer.after_durable.append(lambda path: die() if path.name == name else None)
-        trainer.register_hooks([hooks.CallbackHook(after_step=None if comm.is_main_process() else at_hook)])
-    else:
+    if moment != "saved":
         trainer.register_hooks([hooks.CallbackHook(**{moment: at_hook})])
+        return
+    name = "model_final.pth" if step == STEPS - 1 else f"model_{step:07d}.pth"
+    trainer.checkpointer.after_durable.append(lambda path: die() if path.name == name else None)
+    # Where nothing is saved, or in another thread.
+    hook = hooks.CallbackHook(after_step=at_hook)
+    hook.turn = hooks.PeriodicCheckpointer.turn + 1
+    trainer.register_hooks([hook])
 
 
 def differences(one, other) -> list[str]:

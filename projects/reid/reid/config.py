@@ -51,6 +51,8 @@ def add_reid_config(cfg: CN) -> None:
     # Height and width in pixels.
     cfg.INPUT.SIZE_TRAIN = [256, 128]
     cfg.INPUT.SIZE_TEST = [256, 128]
+    # Identities made of each one by rotation: 1, 2 (half a turn) or 4 (quarter turns).
+    cfg.INPUT.TURNS = 1
     cfg.INPUT.FLIP = CN()
     cfg.INPUT.FLIP.ENABLED = True
     cfg.INPUT.FLIP.PROB = 0.5

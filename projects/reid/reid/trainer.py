@@ -22,15 +22,19 @@ class ReidTrainer(DefaultTrainer):
     """Trains on the identities of DATASETS.TRAIN; evaluates queries against galleries of DATASETS.TEST."""
 
     def __init__(self, cfg: CfgNode) -> None:
-        # Read before anything is trained, so that a missing or empty set is an error now and not hours later.
+        # Read before anything is trained, so that a missing or empty set is an error now and not hours later;
+        # and so is a wrong setting of the evaluation.
         for name in dict.fromkeys([*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST]):
             log_statistics(get_dataset(name))
+        for name in cfg.DATASETS.TEST:
+            self.build_test_loader(cfg, name)
+            self.build_evaluator(cfg, name)
         super().__init__(with_num_classes(cfg))
 
     @classmethod
     def build_train_loader(cls, cfg: CfgNode) -> Any:
         """Return an endless loader of the training images."""
-        dataset = get_train_dataset(cfg.DATASETS.TRAIN)
+        dataset = get_train_dataset(cfg.DATASETS.TRAIN, cfg.INPUT.TURNS)
         return build_reid_train_loader(
             cfg, dataset, seed=cfg.SEED, rank=comm.get_rank(), world_size=comm.get_world_size()
         )
@@ -50,19 +54,26 @@ class ReidTrainer(DefaultTrainer):
 class PicturingEvaluator(ReidEvaluator):
     """Draws the first ranks of some queries after measuring all of them.
 
-    The picture is OUTPUT_DIR/retrievals_<data set>.png and, while a run trains, an image in TensorBoard.
+    The picture is OUTPUT_DIR/retrievals_<data set>.png (a "/" of its name becomes "_") and, while a run trains, an
+    image in TensorBoard.
+
+    Raises:
+        ValueError: TEST.METRIC is unknown, TEST.VIS_QUERIES is negative, or there is no query.
     """
 
     def __init__(self, cfg: CfgNode, dataset_name: str) -> None:
         super().__init__(len(get_dataset(dataset_name).query), metric=cfg.TEST.METRIC)
         self._num_queries = cfg.TEST.VIS_QUERIES
-        self._path = Path(cfg.OUTPUT_DIR) / f"retrievals_{dataset_name}.png"
+        if self._num_queries < 0:
+            raise ValueError(f"expected TEST.VIS_QUERIES >= 0 queries to draw, got {self._num_queries}")
+        self._path = Path(cfg.OUTPUT_DIR) / f"retrievals_{dataset_name.replace('/', '_')}.png"
         self._title = dataset_name
 
     def evaluate(self) -> Any:
         """Return the figures; write the picture in the main process."""
         figures = super().evaluate()
         if self.retrieval is not None and self._num_queries:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
             picture = visualize_ranking(
                 self.retrieval, num_queries=self._num_queries, path=self._path, title=self._title
             )
@@ -79,7 +90,7 @@ def with_num_classes(cfg: CfgNode) -> CfgNode:
     frozen = cfg.is_frozen()
     cfg = cfg.clone()
     cfg.defrost()
-    cfg.MODEL.HEADS.NUM_CLASSES = get_train_dataset(cfg.DATASETS.TRAIN).num_pids
+    cfg.MODEL.HEADS.NUM_CLASSES = get_train_dataset(cfg.DATASETS.TRAIN, cfg.INPUT.TURNS).num_pids
     if frozen:
         cfg.freeze()
     return cfg

@@ -3,7 +3,7 @@
 from .checkpoints import CHECKPOINT, POINTER
 from .configs import CONFIG, OVERRIDES
 from .data import FILE_NAMES, IMAGE
-from .harness import Box, Failure, Kind, attempt
+from .harness import CORRECT, Box, Failure, Kind, attempt, observe, tally
 from .run_files import METRICS, RECORDS
 
 KINDS = (CONFIG, OVERRIDES, CHECKPOINT, POINTER, IMAGE, FILE_NAMES, METRICS, RECORDS)
@@ -11,6 +11,7 @@ KINDS = (CONFIG, OVERRIDES, CHECKPOINT, POINTER, IMAGE, FILE_NAMES, METRICS, REC
 __all__ = [
     "CHECKPOINT",
     "CONFIG",
+    "CORRECT",
     "FILE_NAMES",
     "IMAGE",
     "KINDS",
@@ -22,4 +23,6 @@ __all__ = [
     "Failure",
     "Kind",
     "attempt",
+    "observe",
+    "tally",
 ]

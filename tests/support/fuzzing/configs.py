@@ -110,9 +110,13 @@ ERRORS = (ConfigError, WrongTypeError, UnknownKeyError)
 def prepare_config(folder: Path, rng: np.random.Generator) -> Callable[[], object]:
     """Write a mutated config file, with files beside it that its mutated `_BASE_` may lead to."""
     file = folder / "x.yaml"
-    text = mutate_text(SEED, rng, YAML)
-    raw = text.encode(errors="surrogatepass")
-    file.write_bytes(mutate_bytes(raw, rng) if rng.random() < 0.3 else raw)
+    match rng.integers(4):
+        case 0:
+            file.write_bytes(mutate_text(SEED, rng, YAML).encode(errors="surrogatepass"))
+        case 1:
+            file.write_bytes(mutate_bytes(SEED.encode(), rng))
+        case _:
+            file.write_text(_with_other_value(SEED, rng))
     base = "SEED: 3\nSOLVER: {MAX_ITER: 7}\n"
     (folder / "base.yaml").write_text(
         mutate_text(base, rng, ("_BASE_: x.yaml", "a", "{}")) if rng.random() < 0.2 else base
@@ -122,12 +126,23 @@ def prepare_config(folder: Path, rng: np.random.Generator) -> Callable[[], objec
     return lambda: _merge(lambda cfg: cfg.merge_from_file(file), folder, str(folder), rng.random() < 0.3)
 
 
+def _with_other_value(text: str, rng: np.random.Generator) -> str:
+    """Return the text with another value in one of its lines, or another line before it."""
+    lines = text.split("\n")
+    index = pick([index for index, line in enumerate(lines) if ": " in line], rng)
+    value = pick(YAML, rng)
+    if ": " in value and rng.random() < 0.5:
+        lines.insert(index, " " * (len(lines[index]) - len(lines[index].lstrip())) + value)
+    else:
+        lines[index] = f"{lines[index].partition(': ')[0]}: {value}"
+    return "\n".join(lines)
+
+
 def prepare_overrides(folder: Path, rng: np.random.Generator) -> Callable[[], object]:
     """Return the merge of a list of mutated overrides."""
-    keys = list(_keys(SCHEMA))
     opts = []
     for _ in range(rng.integers(1, 4)):
-        key = pick(keys, rng)
+        key = pick(keys(SCHEMA), rng)
         value = _default(key) if rng.random() < 0.5 else pick(VALUES, rng)
         if rng.random() < 0.2:
             key += pick(ENDS, rng)
@@ -176,9 +191,10 @@ def _default(key: str) -> str:
     return repr(node)
 
 
-def _keys(node: CfgNode, prefix: str = "") -> list[str]:
+def keys(node: CfgNode, prefix: str = "") -> list[str]:
+    """Return the dotted names of all keys."""
     below = [
-        name for key, value in node.items() if isinstance(value, CfgNode) for name in _keys(value, f"{prefix}{key}.")
+        name for key, value in node.items() if isinstance(value, CfgNode) for name in keys(value, f"{prefix}{key}.")
     ]
     return [prefix + key for key in node] + below
 

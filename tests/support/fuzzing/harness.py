@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,6 +86,11 @@ def attempt(kind: Kind, box: Box, seed: int, index: int) -> str:
     rng = np.random.default_rng([seed, index, zlib.crc32(kind.name.encode())])
     read = kind.prepare(box.clear(), rng)
     return observe(read, kind.errors, box, f"--kind '{kind.name}' --seed {seed} --first {index} --count 1")
+
+
+def tally(kind: Kind, box: Box, count: int, seed: int = 0) -> Counter[str]:
+    """Try the first `count` inputs of a kind, and return how often each outcome came."""
+    return Counter(attempt(kind, box, seed, index) for index in range(count))
 
 
 def observe(read: Callable[[], object], errors: tuple[type[Exception], ...], box: Box, what: str = "the input") -> str:

@@ -44,12 +44,12 @@ def prepare_metrics(folder: Path, rng: np.random.Generator) -> Callable[[], obje
     def cut() -> None:
         cut_lines(path, last)
         after = path.read_bytes()
-        assert after == _whole_lines(before, last), "another part than the whole lines before the checkpoint is left"
+        assert after == whole_lines(before, last), "another part than the whole lines before the checkpoint is left"
 
     return cut
 
 
-def _whole_lines(data: bytes, last: int) -> bytes:
+def whole_lines(data: bytes, last: int) -> bytes:
     """Return what must be left, by another way than the source's."""
     kept = b""
     while (end := data.find(b"\n")) >= 0:

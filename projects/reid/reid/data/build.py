@@ -48,7 +48,10 @@ class ReidMapper:
 
     def __call__(self, item: ReidItem, rng: np.random.Generator) -> dict[str, Any]:
         """Return the sample: "images" uint8 (3, H, W), "targets" and "camids" int, "img_paths" str."""
-        image = self.transform(data.read_image(item.img_path), rng)
+        image = data.read_image(item.img_path)
+        if item.turns:
+            image = image.rotate(90 * item.turns, expand=True)  # exact for quarter turns
+        image = self.transform(image, rng)
         return {"images": image, "targets": item.pid, "camids": item.camid, "img_paths": item.img_path}
 
 
@@ -107,8 +110,7 @@ def build_reid_train_loader(
         ValueError: if there is nothing to train on, or the batch cannot be filled or split as configured.
         KeyError: if DATALOADER.SAMPLER_TRAIN is not registered.
     """
-    if not dataset.train:
-        raise ValueError(f"data set {dataset.name!r} has no training images: name another one in DATASETS.TRAIN")
+    dataset.require("train")
     build_sampler: Callable[..., data.StreamSampler] = REID_SAMPLER_REGISTRY.get(cfg.DATALOADER.SAMPLER_TRAIN)
     batches = data.StepBatchSampler(
         build_sampler(cfg, dataset.train, seed),
@@ -138,9 +140,7 @@ def build_reid_test_loader(
     Raises:
         ValueError: if there are no queries or no gallery images.
     """
-    for subset in ("query", "gallery"):
-        if not getattr(dataset, subset):
-            raise ValueError(f"data set {dataset.name!r} has no {subset} images: name another one in DATASETS.TEST")
+    dataset.require("query", "gallery")
     loader = data.build_test_loader(
         data.MappedDataset(
             list(enumerate([*dataset.query, *dataset.gallery])), IndexedMapper(ReidMapper(build_test_transforms(cfg)))

@@ -45,6 +45,17 @@ class ReidDataset:
         """Number of cameras to train on."""
         return len({item.camid for item in self.train})
 
+    def require(self, *subsets: str) -> None:
+        """Refuse a data set of which one of `subsets` ("train", "query", "gallery") is empty.
+
+        Raises:
+            ValueError: it names the data set and the subset.
+        """
+        for subset in subsets:
+            if not getattr(self, subset):
+                key = "DATASETS.TRAIN" if subset == "train" else "DATASETS.TEST"
+                raise ValueError(f"data set {self.name!r} has no {subset} images: name another one in {key}")
+
     def statistics(self) -> str:
         """Return a table of the identities, images and cameras of each subset."""
         rows = []
@@ -75,16 +86,48 @@ def get_dataset(name: str) -> ReidDataset:
     return ReidDataset(name, *read_market1501(folder))
 
 
-def get_train_dataset(names: Sequence[str]) -> ReidDataset:
+def get_train_dataset(names: Sequence[str], turns: int = 1) -> ReidDataset:
     """Return the data set to train on that several make together; see `merge_train` and `get_dataset`.
 
+    Args:
+        names: of the data sets.
+        turns: 1, 2 or 4; see `turn_identities`.
+
     Raises:
-        ValueError: if there are no names.
+        ValueError: if there are no names, one has no training images, or one comes twice: its identities would become
+            two classes each.
     """
     if not names:
         raise ValueError("DATASETS.TRAIN is empty: name a data set, as in DATASETS.TRAIN \"('market1501',)\"")
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"DATASETS.TRAIN names {', '.join(twice)} more than once: name each data set once")
     datasets = [get_dataset(name) for name in names]
-    return datasets[0] if len(datasets) == 1 else merge_train(datasets)
+    for dataset in datasets:
+        dataset.require("train")
+    return turn_identities(datasets[0] if len(datasets) == 1 else merge_train(datasets), turns)
+
+
+def turn_identities(dataset: ReidDataset, turns: int) -> ReidDataset:
+    """Return a data set that also holds each training image rotated, as an image of another identity.
+
+    Where orientation is part of what is to be told apart, as with handwriting, it multiplies the identities to learn
+    from (Santoro et al., arXiv:1605.06065).
+
+    Args:
+        dataset: stays as it is.
+        turns: 1 changes nothing, 2 adds half a turn, 4 adds each quarter turn.
+
+    Raises:
+        ValueError: `turns` is another number.
+    """
+    if turns not in (1, 2, 4):
+        raise ValueError(f"INPUT.TURNS is 1, 2 or 4 identities out of each; got {turns}")
+    items = [
+        item._replace(pid=item.pid + turn * dataset.num_pids, turns=turn * 4 // turns)
+        for turn in range(turns)
+        for item in dataset.train
+    ]
+    return ReidDataset(dataset.name, items, dataset.query, dataset.gallery)
 
 
 def merge_train(datasets: Sequence[ReidDataset]) -> ReidDataset:
@@ -100,7 +143,8 @@ def merge_train(datasets: Sequence[ReidDataset]) -> ReidDataset:
 
 def _explain_unknown(name: str) -> str:
     root = datasets_root()
-    folders = sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+    # A hidden folder is a data set that is just being made.
+    folders = sorted(p.name for p in root.iterdir() if p.is_dir() and p.name[0] != ".") if root.is_dir() else []
     close = nearest(name, [*folders, *DatasetCatalog.list()])
     return (
         f"no data set {name!r}: there is no folder {root / name}, and none is registered by that name. "

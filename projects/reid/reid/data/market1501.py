@@ -81,7 +81,9 @@ def _explain_missing(root: Path, missing: list[str]) -> str:
     subfolders = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
     for nested in subfolders:
         if all((nested / name).is_dir() for name in FOLDERS):
-            return f"{message}. They are one folder deeper, in {nested}: move them up, or name that folder in DATASETS"
+            return (
+                f"{message}. They are one folder deeper: move them up, or write '{root.name}/{nested.name}' in DATASETS"
+            )
     return message
 
 

@@ -138,7 +138,9 @@ def _paint_park(image: Image.Image, draw: ImageDraw.ImageDraw, rng: np.random.Ge
 def _paint_corridor(image: Image.Image, draw: ImageDraw.ImageDraw, rng: np.random.Generator) -> None:
     middle, far = FRAME[1] // 2, _HORIZON - 40
     draw.rectangle((0, 0, *FRAME[::-1]), fill=(206, 204, 196))
-    draw.polygon([(0, FRAME[0]), (middle - 22, far + 34), (middle + 22, far + 34), (FRAME[1], FRAME[0])], fill=(142, 138, 132))
+    draw.polygon(
+        [(0, FRAME[0]), (middle - 22, far + 34), (middle + 22, far + 34), (FRAME[1], FRAME[0])], fill=(142, 138, 132)
+    )
     draw.polygon([(0, 0), (middle - 22, far - 34), (middle + 22, far - 34), (FRAME[1], 0)], fill=(226, 226, 222))
     draw.rectangle((middle - 22, far - 34, middle + 22, far + 34), fill=(160, 164, 170))
     for step in (0.25, 0.5, 0.75):

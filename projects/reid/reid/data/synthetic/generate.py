@@ -107,7 +107,9 @@ def _is_there(root: Path, recipe: Recipe) -> bool:
     try:
         found = json.loads((root / RECORD).read_text())
     except (OSError, ValueError):
-        raise FileExistsError(f"{root} is not a data set of synthetic pedestrians: move it, or choose another name") from None
+        raise FileExistsError(
+            f"{root} is not a data set of synthetic pedestrians: move it, or choose another name"
+        ) from None
     if found != asdict(recipe):
         raise FileExistsError(
             f"{root} holds synthetic pedestrians of another recipe ({found}): delete it to render {asdict(recipe)}"

@@ -79,7 +79,7 @@ def _hide_a_part(canvas: np.ndarray, camera: Camera, rng: np.random.Generator, p
     rows, columns = canvas.shape[:2]
     kind = rng.integers(4)
     if kind == 0:  # somebody at the border
-        passer = passers[rng.integers(len(passers))]
+        passer = passers[int(rng.integers(len(passers)))]
         side = columns * (rng.uniform(-0.12, 0.02) if rng.random() < 0.5 else rng.uniform(0.98, 1.12))
         _place(canvas, passer, camera, rng, (side, rows * rng.uniform(1.0, 1.1)), camera.zoom * 1.1)
         return

@@ -1,0 +1,331 @@
+"""Runs one small training under every launcher, for real, and says plainly which ran, which failed and which could not.
+
+tests/integration/run             all of them; as root on Debian it installs what is missing
+tests/integration/run srun        those with "srun" in their name
+"""
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import cluster
+import torch
+from cluster import UnavailableError
+
+from steploop.engine import REQUEUE_EXIT_CODE
+from steploop.engine.checkpoint import read_checkpoint
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+TRAIN = [sys.executable, str(HERE / "train_tiny.py"), "--config-file", str(HERE / "tiny.yaml")]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
+TWO = ["--standalone", "--nproc-per-node", "2"]
+MPIRUN = ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", "2"]
+SLOW = {"SECONDS_PER_STEP": "0.5"}
+# Of a line of metrics.json: what the clock decides.
+VOLATILE = {"time", "data_time", "eta_seconds"}
+LIMIT = 100.0
+
+
+class FlowError(Exception):
+    """A flow did not do what it should."""
+
+
+class Bench:
+    """Where flows run: a folder, the variables that their launchers need, and what an undisturbed run ended in."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.mark = f"STEPLOOP_FLOW={uuid.uuid4()}"  # by which a process is known that outlives its launcher
+        own = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "OMPI_", "PMIX_"))}
+        for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
+            own.pop(name, None)
+        name, _, value = self.mark.partition("=")
+        self.variables = own | {
+            name: value,
+            "PYTHONPATH": str(ROOT / "tests/support"),
+            "OMP_NUM_THREADS": "1",
+            "GLOO_SOCKET_IFNAME": "lo",
+            # Open MPI: loopback only, and root may use it.
+            "OMPI_MCA_oob_tcp_if_include": "lo",
+            "OMPI_MCA_btl_tcp_if_include": "lo",
+            "OMPI_ALLOW_RUN_AS_ROOT": "1",
+            "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        }
+
+    def start(self, command: Sequence[str], log: str, variables: Mapping[str, str] = {}) -> subprocess.Popen[bytes]:
+        with (self.folder / log).open("wb") as output:
+            return subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env=self.variables | variables,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def run(
+        self, prefix: Sequence[str], name: str, *options: str, code: int = 0, variables: Mapping[str, str] = {}
+    ) -> str:
+        """Train under a launcher into the folder `name`; return what was printed.
+
+        Raises:
+            FlowError: it took too long, or did not end with this exit code.
+        """
+        process = self.start([*prefix, *TRAIN, *options, "OUTPUT_DIR", name], f"{name}.out", variables)
+        return self.wait(process, name, code)
+
+    def wait(self, process: subprocess.Popen[bytes], name: str, code: int = 0) -> str:
+        try:
+            returned = process.wait(LIMIT)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise FlowError(f"not over after {LIMIT:g} s; it printed:\n{self.printed(name)}") from None
+        check(returned == code, f"exit code {returned}, not {code}; it printed:\n{self.printed(name)}")
+        return self.printed(name)
+
+    def printed(self, name: str) -> str:
+        return (self.folder / f"{name}.out").read_text(errors="replace")
+
+    def until(self, is_so: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + LIMIT
+        while not is_so():
+            check(time.monotonic() < deadline, f"waited {LIMIT:g} s for {what}")
+            time.sleep(0.1)
+
+    def until_trained(self, name: str) -> None:
+        """Wait until the run in the folder `name` has written metrics."""
+        self.until(lambda: (self.folder / name / "metrics.json").exists(), f"the first metrics of {name}")
+
+    def result(self, name: str) -> tuple[dict[str, bytes], list[dict[str, object]]]:
+        """Return the bits of the last weights, and what was measured."""
+        checkpoint = read_checkpoint(self.folder / name / "model_final.pth")
+        lines = [json.loads(line) for line in (self.folder / name / "metrics.json").read_text().splitlines()]
+        weights = {key: tensor.numpy().tobytes() for key, tensor in checkpoint["model"].items()}
+        return weights, [{key: value for key, value in line.items() if key not in VOLATILE} for line in lines]
+
+    def check_like_reference(self, name: str) -> None:
+        """Check that a run of two ranks ended in the bits of one that nothing disturbed, and who wrote what."""
+        for file, text in (("log.txt", "process: 0 of 2"), ("log.txt.rank1", "process: 1 of 2")):
+            check(text in (self.folder / name / file).read_text(), f"{file} does not say {text!r}")
+        files, expected = ({_kind(p.name) for p in (self.folder / n).glob("*")} for n in (name, "reference"))
+        check(expected <= files, f"files are missing: {expected - files}")
+        (weights, lines), (reference, reference_lines) = self.result(name), self.result("reference")
+        check(weights == reference, "the last weights are not the bits of an undisturbed run")
+        check(lines == reference_lines, "metrics.json is not that of an undisturbed run")
+
+    def check_no_orphans(self) -> None:
+        """Check that every process of a flow ends within ten seconds of its launcher; end those that do not."""
+        deadline = time.monotonic() + 10
+        while (left := self._marked()) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+        check(not left, f"processes {left} outlived their launcher")
+
+    def _marked(self) -> list[int]:
+        found = []
+        for path in Path("/proc").glob("[0-9]*/environ"):
+            try:
+                if self.mark.encode() in path.read_bytes():
+                    found.append(int(path.parent.name))
+            except OSError:  # it has ended, or is another user's
+                continue
+        return found
+
+
+def check(holds: bool, message: str) -> None:
+    if not holds:
+        raise FlowError(message)
+
+
+def _kind(name: str) -> str:
+    return re.sub(r"^events\.out.*", "events", name)
+
+
+def torchrun(bench: Bench) -> None:
+    bench.run([*TORCHRUN, *TWO], "torchrun", "--launcher", "pytorch")
+    bench.check_like_reference("torchrun")
+
+
+def torchrun_restart(bench: Bench) -> None:
+    printed = bench.run([*TORCHRUN, *TWO, "--max-restarts", "1"], "restart", variables={"FAIL": "kill"})
+    check("model_0000019.pth" in printed, f"it did not go on from its last checkpoint:\n{printed}")
+    bench.check_like_reference("restart")
+
+
+def torchrun_raise(bench: Bench) -> None:
+    printed = bench.run([*TORCHRUN, *TWO], "raise", code=1, variables={"FAIL": "raise"})
+    summary = printed.partition("Root Cause")[2]
+    check("rank      : 1" in summary, f"torchrun's summary does not name rank 1:\n{printed}")
+    check("told to raise" in summary and "in before_step" in summary, f"torchrun shows no traceback:\n{printed}")
+
+
+def killed(command: Sequence[str], name: str) -> Callable[[Bench], None]:
+    def flow(bench: Bench) -> None:
+        process = bench.start([*command, *TRAIN, "OUTPUT_DIR", name], f"{name}.out", SLOW)
+        bench.until_trained(name)
+        process.kill()
+        process.wait()
+
+    return flow
+
+
+def mpirun(bench: Bench) -> None:
+    bench.run(MPIRUN, "mpirun")
+    bench.check_like_reference("mpirun")
+
+
+def mpirun_signal(bench: Bench) -> None:
+    variables = SLOW | {"SECONDS_TO_SAVE": "1"}
+    process = bench.start([*MPIRUN, *TRAIN, "OUTPUT_DIR", "mpi_usr1"], "mpi_usr1.out", variables)
+    bench.until_trained("mpi_usr1")
+    process.send_signal(signal.SIGUSR1)
+    bench.wait(process, "mpi_usr1", REQUEUE_EXIT_CODE)
+    bench.run(MPIRUN, "mpi_usr1", "--resume", "--launcher", "mpi")
+    bench.check_like_reference("mpi_usr1")
+
+
+def srun(*options: str, name: str) -> Callable[[Bench], None]:
+    def flow(bench: Bench) -> None:
+        bench.run(["srun", "--kill-on-bad-exit=1", *options], name)
+        bench.check_like_reference(name)
+
+    return flow
+
+
+def srun_at_once(bench: Bench) -> None:
+    """Two job steps that look for their rank 0 on one machine at the same time."""
+    names = ("first", "second")
+    started = [bench.start(["srun", "-n", "2", *TRAIN, "OUTPUT_DIR", name], f"{name}.out") for name in names]
+    for process, name in zip(started, names):
+        bench.wait(process, name)
+        bench.check_like_reference(name)
+
+
+def srun_torchrun(bench: Bench) -> None:
+    script = (
+        f"exec {shlex.join(TORCHRUN)} --nnodes 2 --nproc-per-node 1 --rdzv-backend c10d --rdzv-id $SLURM_JOB_ID "
+        '--rdzv-endpoint 127.0.0.1:$((20000 + SLURM_JOB_ID % 10000)) --local-addr 127.0.0.1 "$@"'
+    )
+    bench.run(["srun", "-N2", "--ntasks-per-node=1", "bash", "-c", script, "torchrun"], "srun_torchrun")
+    bench.check_like_reference("srun_torchrun")
+
+
+def batch_shell(bench: Bench) -> None:
+    """The job has two tasks, but nobody starts the second: the program is alone, and must not wait for it."""
+    command = [*TRAIN, "OUTPUT_DIR", "batch"]
+    process = bench.start(
+        ["sbatch", "--wait", "-n", "2", "--output=batch.job", "--wrap", shlex.join(command)], "batch.out"
+    )
+    bench.wait(process, "batch")
+    log = (bench.folder / "batch" / "log.txt").read_text()
+    check("process: 0 of 1" in log, "the log does not say that it is alone")
+
+
+def requeue(bench: Bench) -> None:
+    """The script of docs/distributed.md, with another program, no GPUs, and one minute of time."""
+    text = (ROOT / "docs/distributed.md").read_text()
+    found = re.search(r"<!-- script: requeue -->\n```bash\n(.*?)```", text, re.DOTALL)
+    assert found is not None, "docs/distributed.md has no script after the line '<!-- script: requeue -->'"
+    script, changes = re.subn(
+        r"python projects/reid/train_net.py .*(?= &)", shlex.join([*TRAIN, "OUTPUT_DIR", "usr1"]), found[1]
+    )
+    assert changes == 1, script
+    script = re.sub(r"#SBATCH --(gpus|cpus)-per-task.*\n", "", script)
+    (bench.folder / "requeue.sh").write_text(script)
+    options = ["--parsable", "--ntasks-per-node=1", "--time=1", "--signal=B:USR1@50", "--output=usr1.job"]
+    variables = bench.variables | SLOW | {"SECONDS_TO_SAVE": "1"}
+    job = subprocess.run(
+        ["sbatch", *options, "requeue.sh"], cwd=bench.folder, env=variables, capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+    def state() -> str:
+        shown = ["scontrol", "--oneliner", "show", "job", job]
+        return subprocess.run(shown, capture_output=True, text=True, env=bench.variables).stdout
+
+    bench.until(lambda: re.search(r"JobState=(COMPLETED|FAILED|CANCELLED|TIMEOUT)", state()) is not None, "the job")
+    printed = (bench.folder / "usr1.job").read_text()
+    check("JobState=COMPLETED" in state(), f"{state()}\n{printed}")
+    check("Restarts=1" in state(), f"the job was not requeued once: {state()}\n{printed}")
+    check(f"exit code {REQUEUE_EXIT_CODE}" in printed, f"the first start did not end with it:\n{printed}")
+    bench.check_like_reference("usr1")
+
+
+# name, what it needs, what it does
+FLOWS: list[tuple[str, str, Callable[[Bench], None]]] = [
+    ("torchrun, 2 processes", "", torchrun),
+    ("torchrun --max-restarts 1, a rank is killed: same bits", "", torchrun_restart),
+    ("torchrun, a rank raises: named, with its traceback", "", torchrun_raise),
+    ("torchrun is killed: its processes end", "", killed([*TORCHRUN, *TWO], "torchrun_killed")),
+    ("mpirun -n 2", "mpi", mpirun),
+    ("mpirun gets USR1: saves, exit code 75, resumes: same bits", "mpi", mpirun_signal),
+    ("mpirun is killed: its processes end", "mpi", killed(MPIRUN, "mpirun_killed")),
+    ("srun -n 2", "slurm", srun("-n", "2", name="srun")),
+    ("srun -N2 --ntasks-per-node=1", "slurm", srun("-N2", "--ntasks-per-node=1", name="srun_nodes")),
+    ("srun -n 2, twice at once", "slurm", srun_at_once),
+    ("torchrun inside srun", "slurm", srun_torchrun),
+    ("python in a batch shell of sbatch -n 2: alone", "slurm", batch_shell),
+    ("sbatch --requeue, USR1: saves, exit code 75, resumes: same bits", "slurm", requeue),
+]
+
+
+def available(stack: ExitStack, bench: Bench, needs: set[str]) -> dict[str, str]:
+    """Install and start what the flows need; return what cannot be had, with the reason."""
+    reasons: dict[str, str] = {}
+    log = bench.folder / "install.log"
+    for name, programs in (("mpi", cluster.MPI), ("slurm", cluster.SLURM)):
+        if name not in needs:
+            continue
+        try:
+            cluster.install(programs, log)
+            if name == "slurm":
+                bench.variables |= stack.enter_context(cluster.slurm(bench.folder / "slurm"))
+        except UnavailableError as error:
+            reasons[name] = str(error)
+    return reasons
+
+
+def main(wanted: Sequence[str]) -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that daemons are stopped
+    flows = [flow for flow in FLOWS if not wanted or any(word in flow[0] for word in wanted)]
+    counts = {"passed": 0, "failed": 0, "skipped": 0}
+
+    def tell(how: str, name: str, rest: str) -> None:
+        counts[how] += 1
+        print(f"{how:8}{name:66}{rest}", flush=True)
+
+    with ExitStack() as stack:
+        bench = Bench(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="steploop-integration-"))))
+        reasons = available(stack, bench, {needs for _, needs, _ in flows})
+        bench.run([], "reference", "--num-gpus", "2")
+        for name, needs, flow in flows:
+            if needs in reasons:
+                tell("skipped", name, reasons[needs])
+                continue
+            start = time.monotonic()
+            try:
+                flow(bench)
+                bench.check_no_orphans()
+            except FlowError as error:
+                tell("failed", name, f"{time.monotonic() - start:5.1f} s\n    " + str(error).replace("\n", "\n    "))
+            else:
+                tell("passed", name, f"{time.monotonic() - start:5.1f} s")
+    print(", ".join(f"{count} {how}" for how, count in counts.items()))
+    return 1 if counts["failed"] or not counts["passed"] else 0
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    sys.exit(main(sys.argv[1:]))
