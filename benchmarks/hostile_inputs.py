@@ -23,8 +23,8 @@ from pathlib import Path
 from tabulate import tabulate
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
-from fuzzing import KINDS, Box, Failure, Kind, attempt
-from fuzzing.harness import CORRECT, SECONDS
+from fuzzing import CORRECT, KINDS, Box, Failure, Kind, attempt
+from fuzzing.harness import SECONDS
 
 FAILED = "anything else"
 
@@ -36,7 +36,7 @@ def main() -> int:
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")  # PIL and torch warn about much of what is tried
     tallies: dict[str, Counter[str]] = {kind.name: Counter() for kind in kinds}
-    spent: Counter[str] = Counter()
+    spent = {kind.name: 0.0 for kind in kinds}
     failures: list[Failure] = []
     with tempfile.TemporaryDirectory() as folder:
         box, begin, told = Box(Path(folder) / "box"), time.monotonic(), 0.0
@@ -99,7 +99,7 @@ def try_one(kind: Kind, box: Box, seed: int, index: int, failures: list[Failure]
         faulthandler.cancel_dump_traceback_later()
 
 
-def table(tallies: dict[str, Counter[str]], spent: Counter[str]) -> str:
+def table(tallies: dict[str, Counter[str]], spent: dict[str, float]) -> str:
     """Return what came of the inputs as a table, by kind."""
     rows = []
     for name, tally in tallies.items():

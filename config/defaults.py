@@ -18,10 +18,13 @@ def get_cfg() -> CN:
     cfg.LOG_PERIOD = 20
     # Pictures are written every so many iterations; 0 means never during training.
     cfg.VIS_PERIOD = 0
+    # Use algorithms that give the same bits again, and name an operation that has none; --deterministic sets it.
+    cfg.DETERMINISTIC = False
     cfg.CUDNN_BENCHMARK = False
     # "", "highest", "high" or "medium": see torch.set_float32_matmul_precision.
     cfg.FLOAT32_PRECISION = ""
     cfg.MODEL = _model()
+    cfg.DDP = _ddp()
     cfg.INPUT = CN()
     cfg.DATASETS = CN()
     # Names of data sets: registered ones, or folders below $STEPLOOP_DATASETS.
@@ -71,6 +74,19 @@ def _model() -> CN:
     # A file with ImageNet weights in torchvision's names; "" starts from random weights.
     model.BACKBONE.PRETRAIN_PATH = ""
     return model
+
+
+def _ddp() -> CN:
+    ddp = CN()
+    # Look in each step for parameters that got no gradient; needed where a step does not use all of them.
+    ddp.FIND_UNUSED_PARAMETERS = False
+    # Give every process the buffers of rank 0 before each forward pass. Before evaluations this happens anyway.
+    ddp.BROADCAST_BUFFERS = False
+    # The graph of every step is the same: lets DDP plan ahead.
+    ddp.STATIC_GRAPH = False
+    # How gradients travel: "" as they are, "fp16" or "bf16".
+    ddp.COMPRESSION = ""
+    return ddp
 
 
 def _solver() -> CN:

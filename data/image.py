@@ -51,7 +51,9 @@ def _read_file(path: Path) -> bytes:
     if not stat.S_ISREG(facts.st_mode):  # a pipe may never end, or never begin
         raise ValueError(f"image {path} is no file, but a folder, a pipe or a device: remove it")
     if facts.st_size > _MAX_BYTES:
-        raise ValueError(f"image {path} has {facts.st_size:,} bytes, more than the {_MAX_BYTES:,} that an image may have")
+        raise ValueError(
+            f"image {path} has {facts.st_size:,} bytes, more than the {_MAX_BYTES:,} that an image may have"
+        )
     return path.read_bytes()
 
 

@@ -14,7 +14,7 @@ from steploop.config import CfgNode
 
 from . import comm, hooks
 from .checkpoint import Checkpointer
-from .ddp import create_ddp_model, synchronize_buffers
+from .ddp import create_ddp_model, ddp_options, synchronize_buffers
 from .evaluator import DatasetEvaluator, inference_on_dataset, print_csv_format, verify_results
 from .events import EventWriter
 from .hook_base import HookBase
@@ -62,7 +62,7 @@ class DefaultTrainer(TrainerBase):
         data_loader = self.build_train_loader(cfg)
         logger.info("Model:\n%s", model_table(model))
         self._trainer = SimpleTrainer(
-            create_ddp_model(model, broadcast_buffers=False),
+            create_ddp_model(model, **ddp_options(cfg)),
             data_loader,
             optimizer,
             cfg.LOG_PERIOD,
@@ -126,6 +126,7 @@ class DefaultTrainer(TrainerBase):
             self.checkpointer.close()
         if self.stop_reason is not None and self.must_requeue:
             logger.info("Interrupted; resume with --resume (exit code %d)", hooks.REQUEUE_EXIT_CODE)
+            comm.synchronize()  # a launcher that sees one process leave ends the others: the main one has saved first
             raise SystemExit(hooks.REQUEUE_EXIT_CODE)
         if self.cfg.DATASETS.TEST and self.iter == self.max_iter and comm.is_main_process():
             # The last thing that a run leaves: where it is, nothing is missing.

@@ -1,5 +1,6 @@
 """Processes that do not outlive the launcher that started them."""
 
+import contextlib
 import os
 import select
 import threading
@@ -24,7 +25,8 @@ def ends_with_parent() -> Iterator[None]:
     def watch() -> None:
         ready, _, _ = select.select([parent, reader], [], [])
         if parent in ready:
-            os.write(2, b"the launcher has ended, so this process ends too\n")
+            with contextlib.suppress(OSError):  # the launcher may have read what is written here
+                os.write(2, b"the launcher has ended, so this process ends too\n")
             os._exit(1)  # the main thread may wait in a collective for ever
 
     thread = threading.Thread(target=watch, name="parent watch", daemon=True)

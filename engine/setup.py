@@ -18,7 +18,7 @@ from .environment import collect_env_info
 from .launchers import count_restarts
 from .logger import close_logger, setup_logger
 from .run_folder import hold, holds_checkpoint, start_run
-from .seeding import seed_all_rng
+from .seeding import enable_determinism, seed_all_rng
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +45,7 @@ def setup_config(args: argparse.Namespace, *add_keys: Callable[[CfgNode], None])
     cfg.merge_from_list(args.opts)
     if not cfg.OUTPUT_DIR:
         cfg.OUTPUT_DIR = str(Path("output", Path(args.config_file).stem if args.config_file else "default"))
+    cfg.DETERMINISTIC = cfg.DETERMINISTIC or getattr(args, "deterministic", False)
     cfg.MODEL.DEVICE = str(resolve_device(cfg.MODEL.DEVICE, args.num_gpus))
     cfg.freeze()
     args.resume = args.resume or count_restarts(os.environ) > 0
@@ -91,6 +92,8 @@ def default_setup(cfg: CfgNode, args: argparse.Namespace) -> None:
     seed_all_rng(cfg.SEED)
     if not args.eval_only:
         torch.backends.cudnn.benchmark = cfg.CUDNN_BENCHMARK
+    if cfg.DETERMINISTIC:
+        enable_determinism()
     if cfg.FLOAT32_PRECISION:
         torch.set_float32_matmul_precision(cfg.FLOAT32_PRECISION)
 
@@ -112,7 +115,7 @@ def _fix_seed(cfg: CfgNode, earlier: object) -> None:
         return
     frozen = cfg.is_frozen()
     cfg.defrost()
-    cfg.SEED = earlier if isinstance(earlier, int) and earlier >= 0 else comm.shared_random_seed()
+    cfg.SEED = earlier if type(earlier) is int and earlier >= 0 else comm.shared_random_seed()
     if frozen:
         cfg.freeze()
     logger.info("SEED was left open; this run uses %d", cfg.SEED)

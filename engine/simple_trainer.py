@@ -15,7 +15,6 @@ from .losses import Losses, mean_outputs, split_outputs, total
 from .skipping import StepSkipper
 from .train_loop import TrainerBase
 
-
 _NOTHING = contextlib.nullcontext()
 
 

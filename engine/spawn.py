@@ -1,5 +1,6 @@
 """Processes that live and die together."""
 
+import atexit
 import logging
 import math
 import multiprocessing
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from multiprocessing import connection
 from multiprocessing.context import SpawnProcess
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 logger = logging.getLogger(__name__)
 
@@ -202,10 +203,27 @@ def _run_rank(
         # Twice: an error of main_func is told before its context ends, which makes the other ranks fail too.
         with report, inside(index), report:
             main_func(*args)
+        code = 0
     except SystemExit as error:
-        sys.exit(error.code if isinstance(error.code, int | None) else 1)
+        code = error.code or 0 if isinstance(error.code, int | None) else 1
     except BaseException:
-        sys.exit(1)  # the parent shows what was told
+        code = 1  # the parent shows what was told
+    _leave(code)
+
+
+def _leave(code: int) -> NoReturn:
+    """End this process after its threads and exit handlers, but without taking the interpreter down.
+
+    That would race with threads of torch.distributed that still run: on a busy machine, a rank that had done all its
+    work was then aborted by the C++ runtime ("terminate called without an active exception").
+    """
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _die_with_parent() -> None:

@@ -8,7 +8,6 @@ from typing import Any, TextIO
 
 from ..events import EventWriter, get_event_storage
 
-
 # In bytes. A longer one is no line of metrics; it may be as long as the file.
 _LONGEST_LINE = 2**24
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fuzzing import CHECKPOINT, CORRECT, POINTER, tally
+from fuzzing import CHECKPOINT, CORRECT, POINTER, alarm, tally
 from fuzzing.checkpoints import Model, seeds
 from steploop.engine.checkpoint import Checkpointer, CheckpointError, FolderLock, load_weights, read_checkpoint
 from steploop.engine.checkpoint.resume import find_newest_valid
@@ -24,12 +24,12 @@ def saved(tree, path):
 
 
 def test_mutated_checkpoints(box):
-    outcomes = tally(CHECKPOINT, box, 600)
+    outcomes = tally(CHECKPOINT, box, 500)
     assert outcomes[CORRECT] > 20 and outcomes["DamagedCheckpoint"] > 200 and outcomes["UnsafeCheckpoint"] > 50
 
 
 def test_whatever_last_checkpoint_holds_the_whole_file_is_found(box):
-    assert tally(POINTER, box, 200) == {CORRECT: 200}
+    assert tally(POINTER, box, 120) == {CORRECT: 120}
 
 
 def test_bombs_take_little_memory(tmp_path):
@@ -82,7 +82,8 @@ def test_a_type_that_the_model_cannot_take():
 def test_a_pointer_that_is_no_file(tmp_path, make):
     (tmp_path / "model.pth").write_bytes(seeds()["ours"])
     make(tmp_path / "last_checkpoint")
-    assert find_newest_valid(tmp_path).path == tmp_path / "model.pth"
+    with alarm(20):
+        assert find_newest_valid(tmp_path).path == tmp_path / "model.pth"
 
 
 def test_a_pointer_to_the_lock_does_not_drop_it(tmp_path):

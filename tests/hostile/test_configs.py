@@ -22,7 +22,7 @@ def write(box, data):
 
 
 def test_mutated_configs(box):
-    outcomes = tally(CONFIG, box, 600)
+    outcomes = tally(CONFIG, box, 500)
     assert outcomes[CORRECT] > 20 and outcomes["ConfigError"] > 200 and outcomes["WrongTypeError"] > 50
 
 

@@ -19,7 +19,7 @@ def market(folder, *extra):
 
 
 def test_mutated_names(box):
-    outcomes = tally(FILE_NAMES, box, 300)
+    outcomes = tally(FILE_NAMES, box, 200)
     assert outcomes[CORRECT] > 40 and outcomes["ValueError"] > 100 and outcomes["FileNotFoundError"] > 3
 
 

@@ -25,7 +25,7 @@ LINES = st.one_of(
 
 
 def test_mutated_metrics(box):
-    assert tally(METRICS, box, 400) == {CORRECT: 400}
+    assert tally(METRICS, box, 300) == {CORRECT: 300}
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -39,7 +39,7 @@ def test_any_lines(box, lines, last, ends):
 
 
 def test_mutated_run_folders(box):
-    assert tally(RECORDS, box, 300) == {CORRECT: 300}
+    assert tally(RECORDS, box, 150) == {CORRECT: 150}
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

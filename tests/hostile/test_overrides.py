@@ -13,7 +13,7 @@ WORDS = st.one_of(
 
 
 def test_mutated_overrides(box):
-    outcomes = tally(OVERRIDES, box, 600)
+    outcomes = tally(OVERRIDES, box, 500)
     assert outcomes[CORRECT] > 50 and outcomes["WrongTypeError"] > 100 and outcomes["UnknownKeyError"] > 50
 
 

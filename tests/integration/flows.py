@@ -27,14 +27,15 @@ from steploop.engine.checkpoint import read_checkpoint
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-TRAIN = [sys.executable, str(HERE / "train_tiny.py"), "--config-file", str(HERE / "tiny.yaml")]
+TRAIN = [str(HERE / "train_tiny.py"), "--config-file", str(HERE / "tiny.yaml")]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
 TWO = ["--standalone", "--nproc-per-node", "2"]
-MPIRUN = ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", "2"]
+MPIRUN = ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", "2", sys.executable]
 SLOW = {"SECONDS_PER_STEP": "0.5"}
 # Of a line of metrics.json: what the clock decides.
 VOLATILE = {"time", "data_time", "eta_seconds"}
 LIMIT = 100.0
+_GOES_ON = re.compile(r"training from iteration [1-9]")
 
 
 class FlowError(Exception):
@@ -91,8 +92,8 @@ class Bench:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            raise FlowError(f"not over after {LIMIT:g} s; it printed:\n{self.printed(name)}") from None
-        check(returned == code, f"exit code {returned}, not {code}; it printed:\n{self.printed(name)}")
+            raise FlowError(f"not over after {LIMIT:g} s; it printed:\n{tail(self.printed(name))}") from None
+        check(returned == code, f"exit code {returned}, not {code}; it printed:\n{tail(self.printed(name))}")
         return self.printed(name)
 
     def printed(self, name: str) -> str:
@@ -150,6 +151,10 @@ def check(holds: bool, message: str) -> None:
         raise FlowError(message)
 
 
+def tail(text: str) -> str:
+    return "\n".join(text.splitlines()[-40:])
+
+
 def _kind(name: str) -> str:
     return re.sub(r"^events\.out.*", "events", name)
 
@@ -161,15 +166,15 @@ def torchrun(bench: Bench) -> None:
 
 def torchrun_restart(bench: Bench) -> None:
     printed = bench.run([*TORCHRUN, *TWO, "--max-restarts", "1"], "restart", variables={"FAIL": "kill"})
-    check("model_0000019.pth" in printed, f"it did not go on from its last checkpoint:\n{printed}")
+    check("training from iteration 20" in printed, f"it did not go on from its last checkpoint:\n{tail(printed)}")
     bench.check_like_reference("restart")
 
 
 def torchrun_raise(bench: Bench) -> None:
     printed = bench.run([*TORCHRUN, *TWO], "raise", code=1, variables={"FAIL": "raise"})
     summary = printed.partition("Root Cause")[2]
-    check("rank      : 1" in summary, f"torchrun's summary does not name rank 1:\n{printed}")
-    check("told to raise" in summary and "in before_step" in summary, f"torchrun shows no traceback:\n{printed}")
+    check("rank      : 1" in summary, f"torchrun's summary does not name rank 1:\n{tail(printed)}")
+    check("told to raise" in summary and "in before_step" in summary, f"torchrun shows no traceback:\n{tail(printed)}")
 
 
 def killed(command: Sequence[str], name: str) -> Callable[[Bench], None]:
@@ -188,18 +193,19 @@ def mpirun(bench: Bench) -> None:
 
 
 def mpirun_signal(bench: Bench) -> None:
-    variables = SLOW | {"SECONDS_TO_SAVE": "1"}
+    variables = SLOW | {"SECONDS_TO_SAVE": "4"}
     process = bench.start([*MPIRUN, *TRAIN, "OUTPUT_DIR", "mpi_usr1"], "mpi_usr1.out", variables)
     bench.until_trained("mpi_usr1")
     process.send_signal(signal.SIGUSR1)
     bench.wait(process, "mpi_usr1", REQUEUE_EXIT_CODE)
-    bench.run(MPIRUN, "mpi_usr1", "--resume", "--launcher", "mpi")
+    printed = bench.run(MPIRUN, "mpi_usr1", "--resume", "--launcher", "mpi")
+    check(bool(_GOES_ON.search(printed)), f"it did not go on from where it was stopped:\n{tail(printed)}")
     bench.check_like_reference("mpi_usr1")
 
 
 def srun(*options: str, name: str) -> Callable[[Bench], None]:
     def flow(bench: Bench) -> None:
-        bench.run(["srun", "--kill-on-bad-exit=1", *options], name)
+        bench.run(["srun", "--kill-on-bad-exit=1", *options, sys.executable], name)
         bench.check_like_reference(name)
 
     return flow
@@ -208,7 +214,9 @@ def srun(*options: str, name: str) -> Callable[[Bench], None]:
 def srun_at_once(bench: Bench) -> None:
     """Two job steps that look for their rank 0 on one machine at the same time."""
     names = ("first", "second")
-    started = [bench.start(["srun", "-n", "2", *TRAIN, "OUTPUT_DIR", name], f"{name}.out") for name in names]
+    started = [
+        bench.start(["srun", "-n", "2", sys.executable, *TRAIN, "OUTPUT_DIR", name], f"{name}.out") for name in names
+    ]
     for process, name in zip(started, names):
         bench.wait(process, name)
         bench.check_like_reference(name)
@@ -225,7 +233,7 @@ def srun_torchrun(bench: Bench) -> None:
 
 def batch_shell(bench: Bench) -> None:
     """The job has two tasks, but nobody starts the second: the program is alone, and must not wait for it."""
-    command = [*TRAIN, "OUTPUT_DIR", "batch"]
+    command = [sys.executable, *TRAIN, "OUTPUT_DIR", "batch"]
     process = bench.start(
         ["sbatch", "--wait", "-n", "2", "--output=batch.job", "--wrap", shlex.join(command)], "batch.out"
     )
@@ -235,18 +243,20 @@ def batch_shell(bench: Bench) -> None:
 
 
 def requeue(bench: Bench) -> None:
-    """The script of docs/distributed.md, with another program, no GPUs, and one minute of time."""
+    """The script of docs/distributed.md, with another program and no GPUs; the signal comes as soon as it trains, not in time."""
     text = (ROOT / "docs/distributed.md").read_text()
     found = re.search(r"<!-- script: requeue -->\n```bash\n(.*?)```", text, re.DOTALL)
     assert found is not None, "docs/distributed.md has no script after the line '<!-- script: requeue -->'"
     script, changes = re.subn(
-        r"python projects/reid/train_net.py .*(?= &)", shlex.join([*TRAIN, "OUTPUT_DIR", "usr1"]), found[1]
+        r"python projects/reid/train_net.py .*(?= &)",
+        shlex.join([sys.executable, *TRAIN, "OUTPUT_DIR", "usr1"]),
+        found[1],
     )
     assert changes == 1, script
     script = re.sub(r"#SBATCH --(gpus|cpus)-per-task.*\n", "", script)
     (bench.folder / "requeue.sh").write_text(script)
-    options = ["--parsable", "--ntasks-per-node=1", "--time=1", "--signal=B:USR1@50", "--output=usr1.job"]
-    variables = bench.variables | SLOW | {"SECONDS_TO_SAVE": "1"}
+    options = ["--parsable", "--ntasks-per-node=1", "--time=10", "--output=usr1.job"]
+    variables = bench.variables | SLOW | {"SECONDS_TO_SAVE": "4"}
     job = subprocess.run(
         ["sbatch", *options, "requeue.sh"], cwd=bench.folder, env=variables, capture_output=True, text=True, check=True
     ).stdout.strip()
@@ -255,11 +265,14 @@ def requeue(bench: Bench) -> None:
         shown = ["scontrol", "--oneliner", "show", "job", job]
         return subprocess.run(shown, capture_output=True, text=True, env=bench.variables).stdout
 
+    bench.until_trained("usr1")
+    subprocess.run(["scancel", "--batch", "--signal=USR1", job], env=bench.variables, check=True)
     bench.until(lambda: re.search(r"JobState=(COMPLETED|FAILED|CANCELLED|TIMEOUT)", state()) is not None, "the job")
     printed = (bench.folder / "usr1.job").read_text()
-    check("JobState=COMPLETED" in state(), f"{state()}\n{printed}")
-    check("Restarts=1" in state(), f"the job was not requeued once: {state()}\n{printed}")
-    check(f"exit code {REQUEUE_EXIT_CODE}" in printed, f"the first start did not end with it:\n{printed}")
+    check("JobState=COMPLETED" in state(), f"{state()}\n{tail(printed)}")
+    check("Restarts=1" in state(), f"the job was not requeued once: {state()}\n{tail(printed)}")
+    check(f"exit code {REQUEUE_EXIT_CODE}" in printed, f"the first start did not end with it:\n{tail(printed)}")
+    check(bool(_GOES_ON.search(printed)), f"it did not go on from where it was stopped:\n{tail(printed)}")
     bench.check_like_reference("usr1")
 
 
@@ -309,7 +322,7 @@ def main(wanted: Sequence[str]) -> int:
     with ExitStack() as stack:
         bench = Bench(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="steploop-integration-"))))
         reasons = available(stack, bench, {needs for _, needs, _ in flows})
-        bench.run([], "reference", "--num-gpus", "2")
+        bench.run([sys.executable], "reference", "--num-gpus", "2")
         for name, needs, flow in flows:
             if needs in reasons:
                 tell("skipped", name, reasons[needs])

@@ -28,6 +28,8 @@ def add_reid_config(cfg: CN) -> None:
     cfg.MODEL.LOSSES = CN()
     # Any of "CrossEntropyLoss", "TripletLoss", "CircleLoss" and "Cosface".
     cfg.MODEL.LOSSES.NAME = ("CrossEntropyLoss", "TripletLoss")
+    # Let the losses on features (triplet, circle, cosface) see the batches of all processes, with gradient.
+    cfg.MODEL.LOSSES.CROSS_RANK = False
     cfg.MODEL.LOSSES.CE = CN()
     # Label smoothing; negative smooths by the predicted probability times ALPHA.
     cfg.MODEL.LOSSES.CE.EPSILON = 0.1

@@ -3,7 +3,7 @@
 from .checkpoints import CHECKPOINT, POINTER
 from .configs import CONFIG, OVERRIDES
 from .data import FILE_NAMES, IMAGE
-from .harness import CORRECT, Box, Failure, Kind, attempt, observe, tally
+from .harness import CORRECT, Box, Failure, Kind, alarm, attempt, observe, tally
 from .run_files import METRICS, RECORDS
 
 KINDS = (CONFIG, OVERRIDES, CHECKPOINT, POINTER, IMAGE, FILE_NAMES, METRICS, RECORDS)
@@ -22,6 +22,7 @@ __all__ = [
     "Box",
     "Failure",
     "Kind",
+    "alarm",
     "attempt",
     "observe",
     "tally",

@@ -124,7 +124,7 @@ def prepare_pointer(folder: Path, rng: np.random.Generator) -> Callable[[], obje
         case 0:
             pointer.mkdir()
         case 1:
-            pointer.symlink_to(pick(("loop", "folder", "missing", "pipe", "/dev/zero"), rng))
+            pointer.symlink_to(pick(("loop", "folder", "missing", "pipe", "/dev/null"), rng))
         case 2:
             pointer.write_bytes(rng.bytes(int(rng.integers(300))))
         case 3 | 4:

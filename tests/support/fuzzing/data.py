@@ -133,7 +133,7 @@ def _make_no_file(path: Path, rng: np.random.Generator) -> None:
         case 2:
             path.touch()
         case _:
-            path.symlink_to(pick(("missing", path.name, "/dev/zero", "/dev/null", "/"), rng))
+            path.symlink_to(pick(("missing", path.name, "/dev/null", "/"), rng))
 
 
 def prepare_file_names(folder: Path, rng: np.random.Generator) -> Callable[[], object]:
@@ -149,13 +149,18 @@ def prepare_file_names(folder: Path, rng: np.random.Generator) -> Callable[[], o
                 continue
 
     def read() -> None:
-        for items in read_market1501(folder):
+        try:
+            subsets = read_market1501(folder)
+        except (OSError, ValueError) as error:
+            assert str(folder) in str(error), f"the error does not name the folder: {error}"
+            raise
+        for items in subsets:
             assert items
             assert [item.img_path for item in items] == sorted(item.img_path for item in items)
             assert all(os.path.lexists(item.img_path) for item in items)
-            for path, pid, camid in items:
-                assert not Path(path).is_dir() and Path(path).parent.name in FOLDERS
-                assert 0 <= pid < 2**63 and 0 <= camid < 2**63
+            for item in items:
+                assert not Path(item.img_path).is_dir() and Path(item.img_path).parent.name in FOLDERS
+                assert 0 <= item.pid < 2**63 and 0 <= item.camid < 2**63
 
     return read
 

@@ -93,7 +93,7 @@ def _write(path: Path, data: bytes, rng: np.random.Generator) -> None:
         case 1:
             os.mkfifo(path)
         case 2:
-            path.symlink_to(pick(("missing", path.name, "/dev/zero"), rng))
+            path.symlink_to(pick(("missing", path.name, "/dev/null"), rng))
         case 3:
             return
         case _:

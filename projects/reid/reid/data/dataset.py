@@ -123,7 +123,7 @@ def turn_identities(dataset: ReidDataset, turns: int) -> ReidDataset:
     if turns not in (1, 2, 4):
         raise ValueError(f"INPUT.TURNS is 1, 2 or 4 identities out of each; got {turns}")
     items = [
-        item._replace(pid=item.pid + turn * dataset.num_pids, turns=turn * 4 // turns)
+        item._replace(pid=item.pid + turn * dataset.num_pids, turns=(item.turns + turn * 4 // turns) % 4)
         for turn in range(turns)
         for item in dataset.train
     ]

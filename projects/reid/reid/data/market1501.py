@@ -27,7 +27,8 @@ def read_market1501(root: Path) -> tuple[list[ReidItem], list[ReidItem], list[Re
 
     Raises:
         FileNotFoundError: if one of the three folders is missing.
-        ValueError: if one of them holds no usable image, or an image's name does not tell its identity and camera.
+        ValueError: if one of them holds no usable image, or an image's name does not tell its identity and camera, or
+            gives numbers that are no int64.
     """
     missing = [name for name in FOLDERS if not (root / name).is_dir()]
     if missing:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from steploop.config import CfgNode
 
+from .cross_rank import across_ranks
 from .heads import HeadOutputs
 from .losses import cross_entropy_loss, pairwise_circleloss, pairwise_cosface, triplet_loss
 
@@ -28,7 +29,9 @@ def build_losses(cfg: CfgNode) -> dict[str, Loss]:
         if name not in _BUILDERS:
             raise ValueError(f"unknown loss {name!r} in MODEL.LOSSES.NAME: expected some of {', '.join(_BUILDERS)}")
         key, options, build = _BUILDERS[name]
-        losses[key] = build(cfg.MODEL.LOSSES[options])
+        loss = build(cfg.MODEL.LOSSES[options])
+        is_pairwise = name != "CrossEntropyLoss"
+        losses[key] = across_ranks(loss) if cfg.MODEL.LOSSES.CROSS_RANK and is_pairwise else loss
     return losses
 
 

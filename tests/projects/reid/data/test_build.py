@@ -7,11 +7,12 @@ from PIL import Image
 
 from market_folder import SIZE, write_market
 from steploop.config import get_cfg
-from steploop.data import SampleError
+from steploop.data import SampleError, ToTensor, sample_rng
 from steploop.projects.reid import add_reid_config
 from steploop.projects.reid.data import (
     REID_SAMPLER_REGISTRY,
     ReidDataset,
+    ReidMapper,
     build_reid_test_loader,
     build_reid_train_loader,
     build_test_transforms,
@@ -19,6 +20,7 @@ from steploop.projects.reid.data import (
     get_dataset,
     read_market1501,
 )
+from steploop.projects.reid.data.dataset import turn_identities
 
 
 def make_cfg(**overrides):
@@ -129,7 +131,7 @@ def test_the_ranks_share_the_test_images(dataset, world_size, num_workers):
             assert (batch["images"].shape[1:], batch["images"].dtype) == ((3, 20, 10), torch.uint8)
             assert batch["indices"].dtype == torch.int64
             rows = zip(batch["img_paths"], batch["targets"].tolist(), batch["camids"].tolist())
-            assert list(rows) == [items[index] for index in batch["indices"]]
+            assert list(rows) == [items[index][:3] for index in batch["indices"]]
             seen += batch["indices"].tolist()
     assert sorted(seen) == list(range(len(items)))
 
@@ -168,6 +170,17 @@ def test_without_random_transforms_the_pixels_are_those_of_the_files(dataset):
     test_batch = next(iter(build_reid_test_loader(cfg, dataset)[0]))
     for path, image in [*zip(batch["img_paths"], batch["images"]), *zip(test_batch["img_paths"], test_batch["images"])]:
         assert (image.permute(1, 2, 0).numpy() == np.asarray(Image.open(path))).all()
+
+
+def test_turned_images_are_turned(dataset):
+    off = {f"INPUT__{name}__ENABLED": False for name in ("FLIP", "PADDING", "REA")}
+    cfg = make_cfg(INPUT__SIZE_TRAIN=[8, 8], **off)
+    straight, turned = dataset.train[0], dataset.train[0]._replace(turns=1)
+    mapper = ReidMapper(ToTensor())
+    image, other = (mapper(item, sample_rng(0, 0))["images"] for item in (straight, turned))
+    assert torch.equal(torch.rot90(image, 1, (1, 2)), other)
+    loader = build_reid_train_loader(cfg, turn_identities(dataset, 4), seed=0)
+    assert loader.epoch_length == 20 * 2
 
 
 def test_a_project_registers_its_own_sampler(dataset, monkeypatch):

@@ -1,12 +1,13 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from market_folder import write_folders
 from steploop.data import DatasetCatalog
 from steploop.projects.reid.data import ReidDataset, ReidItem, get_dataset, get_train_dataset, merge_train
+from steploop.projects.reid.data.dataset import turn_identities
 
 ITEMS = st.lists(st.tuples(st.integers(0, 50), st.integers(0, 5)), max_size=30)
 
@@ -27,6 +28,7 @@ def catalog(monkeypatch):
     return DatasetCatalog
 
 
+@settings(deadline=None)
 @given(ITEMS)
 def test_training_identities_are_relabelled_in_their_order(pairs):
     made = dataset(pairs)
@@ -48,6 +50,7 @@ def test_items_of_another_type_are_refused():
         ReidDataset("a", [("x.jpg", 1, 0)], [], [])
 
 
+@settings(deadline=None)
 @given(st.lists(ITEMS, max_size=4))
 def test_merged_sets_keep_identities_and_cameras_apart(raw):
     names = [f"set{n}" for n in range(len(raw))]
@@ -60,6 +63,26 @@ def test_merged_sets_keep_identities_and_cameras_apart(raw):
     for place, after in enumerate(([item.pid for item in merged.train], [item.camid for item in merged.train])):
         changes = {(name, label[place], new) for (name, label), new in zip(before, after)}
         assert len(changes) == len({change[:2] for change in changes}) == len(set(after))
+
+
+@pytest.mark.parametrize(("turns", "expected"), [(1, [0]), (2, [0, 2]), (4, [0, 1, 2, 3])])
+def test_each_turn_makes_identities_of_its_own(turns, expected):
+    query = [ReidItem("q", 9, 0)]
+    made = turn_identities(dataset([(4, 0), (4, 1), (6, 0)], query=query), turns)
+    assert (made.num_pids, len(made.train), made.query) == (2 * turns, 3 * turns, query)
+    assert sorted({(item.pid, item.turns) for item in made.train}) == [
+        (2 * n + pid, turn) for n, turn in enumerate(expected) for pid in (0, 1)
+    ]
+
+
+def test_turns_add_up():
+    turned = turn_identities(ReidDataset("a", [ReidItem("a", 0, 0, turns=3)], [], []), 4)
+    assert [item.turns for item in turned.train] == [3, 0, 1, 2]
+
+
+def test_turns_of_an_eighth_are_refused():
+    with pytest.raises(ValueError, match=r"INPUT\.TURNS is 1, 2 or 4 .* got 8"):
+        turn_identities(dataset([(1, 0)]), 8)
 
 
 def test_statistics_count_identities_images_and_cameras():
@@ -130,6 +153,7 @@ def test_several_names_train_together(catalog):
     catalog.register("one", lambda: dataset([(3, 0), (8, 1)], "one", query=[ReidItem("q", 3, 0)]))
     catalog.register("two", lambda: dataset([(3, 0)], "two"))
     assert get_train_dataset(["one"]).query
+    assert get_train_dataset(["one"], turns=2).num_pids == 4
     both = get_train_dataset(("one", "two"))
     assert (both.name, both.num_pids, both.num_cams, both.query) == ("one+two", 3, 3, [])
 

@@ -2,7 +2,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steploop.data import StepBatchSampler
@@ -30,6 +30,7 @@ def sampler_of(pids, batch_size=8, num_instances=4, **kwargs):
     return IdentitySampler(pids, batch_size=batch_size, num_instances=num_instances, **kwargs)
 
 
+@settings(deadline=None)
 @given(samplers())
 def test_a_batch_holds_p_identities_with_k_images(made):
     sampler, pids, _ = made
@@ -41,6 +42,7 @@ def test_a_batch_holds_p_identities_with_k_images(made):
         assert len(found) == sampler.batch_size // sampler.group_size
 
 
+@settings(deadline=None)
 @given(samplers())
 def test_an_epoch_holds_every_identity_in_whole_batches(made):
     sampler, pids, _ = made
@@ -54,6 +56,7 @@ def test_an_epoch_holds_every_identity_in_whole_batches(made):
         assert list(groups[num_pids:, 0]) == list(groups[: len(groups) - num_pids, 0])
 
 
+@settings(deadline=None)
 @given(samplers())
 def test_an_image_is_repeated_only_where_there_are_fewer_than_k(made):
     sampler, pids, _ = made
@@ -64,6 +67,7 @@ def test_an_image_is_repeated_only_where_there_are_fewer_than_k(made):
         assert max(uses.values()) - min(uses.values()) <= 1
 
 
+@settings(deadline=None)
 @given(samplers())
 def test_a_group_goes_round_the_cameras(made):
     sampler, pids, camids = made
