@@ -109,7 +109,8 @@ class Runner:
         Raises:
             RuntimeError: it ended otherwise.
         """
-        command = [sys.executable, str(HERE / "watched_train.py"), *self._arguments, "OUTPUT_DIR", self.folder / name]
+        script, output_dir = str(HERE / "watched_train.py"), str(self.folder / name)
+        command = [sys.executable, script, *self._arguments, "OUTPUT_DIR", output_dir]
         environment = dict(self._environment)
         if kill is not None:
             environment["STEPLOOP_WATCH_END"] = str(kill)

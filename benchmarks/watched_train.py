@@ -101,7 +101,7 @@ class SaveWatch:
                     self._reach(moment)
             return result
 
-        writer._FirstError.write = watched_write  # type: ignore[method-assign]
+        writer._FirstError.write = watched_write  # type: ignore[method-assign, assignment]
         Path.replace = watched_replace  # type: ignore[method-assign, assignment]
 
     @staticmethod

@@ -4,6 +4,8 @@ import functools
 import itertools
 import logging
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -159,7 +161,7 @@ def _join(
 
     def run() -> None:
         try:
-            with ends_with_parent(), process_group(meeting):
+            with ends_with_parent(), process_group(meeting), _kept_exit_code():
                 main_func(*args)
         except Exception as error:
             error.add_note(f"(rank {info.rank} of {info.world_size})")
@@ -170,6 +172,21 @@ def _join(
 
         run = record(run)  # torchrun's summary then shows the traceback of the rank that failed first
     run()
+
+
+@contextmanager
+def _kept_exit_code() -> Iterator[None]:
+    """Let a process that leaves with an exit code leave with that one.
+
+    All ranks leave at the same time; a launcher that sees the first of them gone sends SIGTERM to the rest, and would
+    report that these were terminated.
+    """
+    try:
+        yield
+    except SystemExit:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise
 
 
 @contextmanager

@@ -88,6 +88,7 @@ class TrainerBase:
                     self.stop_reason = None
             except BaseException:
                 logger.exception("Exception during training at iteration %d:", self.iter)
+                self.stop_reason = None  # a run that failed is no stopped one: nothing of it is saved
                 with contextlib.suppress(Exception):  # already logged; what ended the run is what is raised
                     self.after_train()
                 raise

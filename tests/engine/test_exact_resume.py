@@ -44,6 +44,7 @@ KINDS = {
 MOMENTS = [
     *itertools.product(("before_step", "after_backward", "after_step"), range(STEPS)),
     *(("saved", step) for step in range(2, STEPS, 3)),
+    ("after_train", STEPS),  # the final evaluation is made, and not written
 ]
 
 

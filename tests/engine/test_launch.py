@@ -161,3 +161,29 @@ def test_several_machines_need_an_address():
         launch(rank_workers.report, 1, num_machines=2, machine_rank=2, device="cpu")
     with pytest.raises(ValueError, match="num_gpus_per_machine=0"):
         launch(rank_workers.report, 0, device="cpu")
+
+
+def test_processes_that_are_only_numbered_meet_by_the_name_of_their_job(tmp_path):
+    """What mpirun shows, without mpirun; and their launcher is ignored where this is asked for."""
+    command = [sys.executable, rank_workers.__file__, "report", "1", str(tmp_path)]
+    job = {"OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_LOCAL_SIZE": "2", "PMIX_NAMESPACE": f"test-{os.getpid()}"}
+    ranks = [
+        subprocess.Popen(
+            command, env=os.environ | job | {"OMPI_COMM_WORLD_RANK": rank, "OMPI_COMM_WORLD_LOCAL_RANK": rank}
+        )
+        for rank in ("0", "1")
+    ]
+    assert [rank.wait(60) for rank in ranks] == [0, 0]
+    first, second = reports(tmp_path)
+    assert (first["rank"], first["local"], first["total"]) == (0, [0, 2], 2)
+    assert (second["rank"], second["local"], second["total"]) == (1, [1, 2], 2)
+    assert first["threads"] == max(1, len(os.sched_getaffinity(0)) // 2)
+
+
+def test_a_launcher_can_be_ignored(tmp_path, monkeypatch):
+    for name, value in {"RANK": "1", "WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    launch(rank_workers.report, 1, args=(str(tmp_path),), device="cpu", launcher="none")
+    assert reports(tmp_path)[0]["world"] == 1
+    with pytest.raises(ValueError, match="--launcher slurm.*start this program with srun"):
+        launch(rank_workers.report, 1, device="cpu", launcher="slurm")

@@ -1,19 +1,32 @@
 import pytest
 
-from steploop.engine.launchers import LaunchInfo, detect_launcher
+from steploop.engine.launchers import LaunchInfo, count_restarts, detect_launcher
 
 TORCHRUN = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}
 MPI = {f"OMPI_COMM_WORLD_{k}": v for k, v in {"RANK": "1", "SIZE": "2", "LOCAL_RANK": "1", "LOCAL_SIZE": "2"}.items()}
-BATCH_SCRIPT = {"SLURM_PROCID": "0", "SLURM_NTASKS": "2", "SLURM_JOB_ID": "7"}
+# As Slurm 22.05 shows them: to the script of `sbatch -n 4 -N 2`, and to a task of `srun -N2 -n4`.
+BATCH_SCRIPT = {
+    "SLURM_JOB_ID": "3",
+    "SLURM_JOB_NODELIST": "n[0-1]",
+    "SLURM_NNODES": "2",
+    "SLURM_NTASKS": "4",
+    "SLURM_PROCID": "0",
+    "SLURM_LOCALID": "0",
+    "SLURM_NODEID": "0",
+    "SLURM_TASKS_PER_NODE": "3,1",
+}
 SRUN = BATCH_SCRIPT | {
     "SLURM_PROCID": "3",
-    "SLURM_NTASKS": "4",
-    "SLURM_STEP_ID": "0",
-    "SLURM_STEP_NUM_TASKS": "4",
-    "SLURM_LOCALID": "0",
     "SLURM_NODEID": "1",
+    "SLURMD_NODENAME": "n1",
+    "SLURM_STEP_ID": "0",
+    "SLURM_STEP_NODELIST": "n[0-1]",
+    "SLURM_STEP_NUM_NODES": "2",
+    "SLURM_STEP_NUM_TASKS": "4",
     "SLURM_STEP_TASKS_PER_NODE": "3,1",
 }
+# A process of mpirun shows the task of Slurm that started its daemon.
+MPI_IN_SLURM = MPI | SRUN | {"SLURM_PROCID": "0", "SLURM_NTASKS": "1", "SLURM_STEP_NUM_TASKS": "1"}
 
 
 def test_nobody():
@@ -33,7 +46,7 @@ def test_a_cluster_that_sets_rank_and_world_size_only():
 
 
 def test_mpi_comes_before_the_slurm_job_that_it_runs_in():
-    assert detect_launcher(SRUN | MPI) == LaunchInfo("mpi", 1, 2, 1, 2)
+    assert detect_launcher(SRUN | MPI) == detect_launcher(MPI_IN_SLURM) == LaunchInfo("mpi", 1, 2, 1, 2)
     assert detect_launcher(SRUN | MPI | TORCHRUN).launcher == "pytorch"
 
 
@@ -46,6 +59,32 @@ def test_a_batch_script_is_no_job_step_and_a_step_of_one_task_is_alone():
     assert detect_launcher(BATCH_SCRIPT) is None
     assert detect_launcher(BATCH_SCRIPT | {"SLURM_STEP_NUM_TASKS": "2"}) is None
     assert detect_launcher(SRUN | {"SLURM_STEP_NUM_TASKS": "1"}) is None
+
+
+def test_a_launcher_that_is_named_is_the_only_one_that_counts():
+    everything = SRUN | MPI | TORCHRUN
+    assert [detect_launcher(everything, name).launcher for name in ("pytorch", "mpi", "slurm")] == [
+        "pytorch",
+        "mpi",
+        "slurm",
+    ]
+    assert detect_launcher(everything, "none") is None
+    alone = {"SLURM_STEP_NUM_TASKS": "1", "SLURM_STEP_TASKS_PER_NODE": "1", "SLURM_PROCID": "0", "SLURM_NODEID": "0"}
+    assert detect_launcher(SRUN | alone, "slurm") == LaunchInfo("slurm", 0, 1, 0, 1)
+
+
+@pytest.mark.parametrize(
+    "name, environ, message",
+    [
+        ("pytorch", SRUN | MPI, "--launcher pytorch: RANK and WORLD_SIZE are not set.*torchrun"),
+        ("mpi", SRUN | TORCHRUN, "--launcher mpi: OMPI_COMM_WORLD_RANK.*mpirun"),
+        ("slurm", BATCH_SCRIPT | MPI | TORCHRUN, "--launcher slurm: SLURM_STEP_ID is not set.*srun"),
+        ("lsf", {}, "auto, none, pytorch, slurm, mpi; got 'lsf'"),
+    ],
+)
+def test_a_launcher_that_is_named_and_not_there(name, environ, message):
+    with pytest.raises(ValueError, match=message):
+        detect_launcher(environ, name)
 
 
 @pytest.mark.parametrize(
@@ -62,3 +101,9 @@ def test_a_batch_script_is_no_job_step_and_a_step_of_one_task_is_alone():
 def test_a_broken_environment(environ, message):
     with pytest.raises(ValueError, match=message):
         detect_launcher(environ)
+
+
+def test_restarts_are_counted():
+    assert count_restarts(BATCH_SCRIPT) == 0
+    assert count_restarts({"SLURM_RESTART_COUNT": "1"}) == 1
+    assert count_restarts({"TORCHELASTIC_RESTART_COUNT": "0", "SLURM_RESTART_COUNT": "2"}) == 2

@@ -3,7 +3,6 @@ import math
 from datetime import timedelta
 
 import pytest
-import torch
 import torch.distributed as dist
 
 import reduction_ranks
@@ -83,8 +82,6 @@ def test_a_value_of_another_span_is_an_error(tmp_path):
         assert reducer({"a": ("mean", [(1.0, 4), (2.0, 4)])}, 4, 5) == ({"a": [(1.5, 4)]}, 0)
         with pytest.raises(ValueError, match="'a' was put at iteration 6, outside 4..5"):
             reducer({"a": ("mean", [(1.0, 6)])}, 4, 5)
-        assert torch.equal(
-            torch.tensor(reducer({"b": ("max", [(1.0, 4), (-2.0, 4)])}, 4, 4)[0]["b"][0][0]), torch.tensor(1.0)
-        )
+        assert reducer({"b": ("max", [(1.0, 4), (-2.0, 4)])}, 4, 4) == ({"b": [(1.0, 4)]}, 0)
     finally:
         dist.destroy_process_group()

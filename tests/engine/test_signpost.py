@@ -24,8 +24,7 @@ def ports():
     """Free ports, in the order in which they are tried."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.create_server((LOOPBACK, 0))) for _ in range(3)]
-        found = tuple(s.getsockname()[1] for s in sockets)
-    return found
+        return tuple(s.getsockname()[1] for s in sockets)
 
 
 def meet(place, ranks=3, timeout=MINUTE):

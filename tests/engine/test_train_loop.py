@@ -61,6 +61,22 @@ def test_hooks_are_called_only_where_they_override():
     assert len(trainer._calls._calls["after_step"]) == 1
 
 
+def test_hooks_of_a_later_turn_act_after_the_others_whenever_they_were_registered():
+    calls = []
+
+    def hook(name, turn):
+        hook = hooks.CallbackHook(after_step=lambda trainer: calls.append(name))
+        hook.turn = turn
+        return hook
+
+    trainer = tiny_trainer()
+    trainer.register_hooks([hook("saves", 2), hook("first", 0), hook("writes", 1)])
+    trainer.register_hooks([hook("second", 0)])
+    trainer.train(0, 1)
+    assert calls == ["first", "second", "writes", "saves"]
+    assert hooks.EvalHook.turn < hooks.PeriodicWriter.turn < hooks.PeriodicCheckpointer.turn
+
+
 def test_iter_equals_max_iter_after_a_success_only():
     trainer = tiny_trainer()
     trainer.train(0, 5)
@@ -134,7 +150,7 @@ def test_a_stop_at_the_last_step_is_a_finished_run():
     trainer = tiny_trainer()
     trainer.register_hooks([hooks.CallbackHook(after_step=lambda t: t.iter == 4 and t.request_stop("late"))])
     trainer.train(0, 5)
-    assert trainer.iter == 5
+    assert (trainer.iter, trainer.stop_reason) == (5, None)
 
 
 def test_run_step_is_abstract():
@@ -200,6 +216,14 @@ def test_missing_and_left_over_states_are_reported(caplog):
     other.load_state_dict(trainer.state_dict())
     assert "'gone', which is not registered" in caplog.text
     assert "no state of the hook 'new'" in caplog.text
+
+
+def test_processes_that_lack_the_main_ones_hooks_do_not_report_it(caplog, monkeypatch):
+    trainer = tiny_trainer()
+    trainer.register_hooks([Counter(1, name="of the main process")])
+    monkeypatch.setattr("steploop.engine.comm.is_main_process", lambda: False)
+    tiny_trainer().load_state_dict(trainer.state_dict())
+    assert not caplog.records
 
 
 # -- the step -----------------------------------------------------------------------------------------------

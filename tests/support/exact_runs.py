@@ -61,10 +61,21 @@ class MeanOverRanks(DatasetEvaluator):
         return {"mean": sum(values) / len(values)} if comm.is_main_process() else {}
 
 
+def noisy(item, rng):
+    """Map an item as an augmentation does."""
+    return {"x": item["x"] + torch.from_numpy(rng.normal(scale=0.1, size=3)).float()}
+
+
 class ExactTrainer(TinyTrainer):
     @classmethod
     def build_model(cls, cfg):
         return ExactModel()
+
+    @classmethod
+    def build_train_loader(cls, cfg):
+        loader = super().build_train_loader(cfg)
+        loader.dataset.mapper = noisy
+        return loader
 
     @classmethod
     def build_evaluator(cls, cfg, dataset_name):

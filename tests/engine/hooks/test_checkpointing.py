@@ -123,6 +123,32 @@ def test_no_checkpoint_holds_weights_from_after_a_loss_that_is_not_finite(tmp_pa
     assert names(tmp_path) == ["model_0000002.pth"]
 
 
+def test_a_stop_after_a_loss_that_is_not_finite_saves_nothing(tmp_path):
+    trainer, _ = saving_trainer(tmp_path)
+    trainer.metric_periods = (20, 3)
+
+    def poison(trainer):
+        if trainer.iter == 3:
+            trainer.model.layer.weight.data.fill_(float("nan"))
+            trainer.request_stop("a signal, long before the metrics are read")
+
+    trainer.register_hooks([hooks.CallbackHook(before_step=poison)])
+    with pytest.raises(FloatingPointError, match="iteration=3"):
+        trainer.train(0, 9)
+    assert names(tmp_path) == ["model_0000002.pth"]
+
+
+def test_a_checkpoint_holds_what_hooks_registered_after_it_did_at_its_step(tmp_path):
+    trainer, checkpointer = saving_trainer(tmp_path)
+    best = BestCheckpointer(3, checkpointer, "set/mAP")
+    writer = PeriodicWriter([JSONWriter(tmp_path / "metrics.json")], period=3)
+    trainer.register_hooks([writer, hooks.EvalHook(3, lambda: {"set/mAP": 1.0}), best])
+    trainer.train(0, 4)
+    states = read_checkpoint(tmp_path / "model_0000002.pth")["trainer"]["hooks"]
+    assert states["BestCheckpointer"] == {"best_metric": 1.0, "best_iter": 2}
+    assert states["PeriodicWriter"]["JSONWriter#0"]["last_write"] == 2
+
+
 def test_metrics_are_durable_before_the_checkpoint_is_visible(tmp_path, monkeypatch):
     trainer, checkpointer = saving_trainer(tmp_path, period=4)
     writer = JSONWriter(tmp_path / "metrics.json")

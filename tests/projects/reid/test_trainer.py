@@ -12,6 +12,8 @@ from steploop.projects.reid.data import ReidDataset, get_dataset
 from steploop.projects.reid.trainer import ReidTrainer, with_num_classes
 from tiny_reid import tiny_reid_cfg
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 FIGURES = ["Rank-1", "Rank-5", "Rank-10", "mAP", "mINP", "metric"]
 
 
@@ -22,15 +24,6 @@ def datasets(tmp_path_factory):
     write_market(root / "market")
     write_market(root / "deep" / "market", num_train=5, num_cams=3)
     return root
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Let a tiny network not wait for a second thread on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from .items import ReidItem
 
 FOLDERS = ("bounding_box_train", "query", "bounding_box_test")
 _SUFFIXES = {".jpg", ".jpeg", ".png"}
-_FILE_NAME = re.compile(r"(?P<pid>-1|\d+)_c(?P<camera>[1-9]\d*)(?!\d)")
+_FILE_NAME = re.compile(r"(?P<pid>-1|\d+)_c(?P<camera>[1-9]\d*)")
 _PATTERN = "<identity>_c<camera>...: digits (-1 for junk), and a camera from 1, as in 0002_c1s1_000451_03.jpg"
 # They become int64.
 _TOO_LARGE = 2**63
