@@ -33,7 +33,9 @@ def default_argument_parser(epilog: str | None = None) -> argparse.ArgumentParse
     parser.add_argument("--eval-only", action="store_true", help="evaluate MODEL.WEIGHTS and end")
     parser.add_argument("--print-config", action="store_true", help="print the resolved config and end")
     parser.add_argument(
-        "--deterministic", action="store_true", help="the same bits again on a GPU, and with 3 or more processes (slower)"
+        "--deterministic",
+        action="store_true",
+        help="the same bits again on a GPU, and with 3 or more processes (slower)",
     )
     group = parser.add_argument_group("several processes")
     group.add_argument(

@@ -41,7 +41,9 @@ def create_ddp_model(
         ValueError: an unknown compression, or one that the backend lacks.
     """
     if compression not in ("", "fp16", "bf16"):
-        raise ValueError(f'gradients travel as they are (""), as "fp16" or as "bf16"; got DDP.COMPRESSION {compression!r}')
+        raise ValueError(
+            f'gradients travel as they are (""), as "fp16" or as "bf16"; got DDP.COMPRESSION {compression!r}'
+        )
     if comm.get_world_size() == 1:
         return model
     if compression == "bf16" and dist.get_backend() == "gloo":

@@ -10,6 +10,7 @@ import torch
 import torch.distributed as dist
 
 from . import comm
+from .fresh_store import fresh_store
 from .rendezvous import LOOPBACK, Rendezvous
 from .signpost import joined_store
 
@@ -84,6 +85,9 @@ def _met(meeting: Meeting) -> Iterator[dict[str, Any]]:
     if meeting.rendezvous is not None:
         with joined_store(meeting.rendezvous, meeting.rank, meeting.timeout) as store:
             yield {"store": store}
+    elif meeting.url == "env://":
+        store, _, _ = next(dist.rendezvous(meeting.url, meeting.rank, meeting.world_size, timeout=meeting.timeout))
+        yield {"store": fresh_store(store, meeting.rank, meeting.world_size, meeting.timeout)}
     elif meeting.url:
         yield {"init_method": meeting.url}
     else:

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+
 from steploop.data import Catalog, datasets_root
 
 

@@ -1,5 +1,5 @@
 import pytest
-import tiny_project  # noqa: F401: registers "tiny"
+
 from steploop.config import get_cfg
 from steploop.data import test_loader_from_config as make_test_loader
 from steploop.data import train_loader_from_config
@@ -7,7 +7,16 @@ from steploop.data import train_loader_from_config
 
 def cfg(*overrides):
     cfg = get_cfg()
-    base = ["SEED", "1", "DATASETS.TRAIN", "('tiny', 'tiny')", "SOLVER.IMS_PER_BATCH", "8", "DATALOADER.NUM_WORKERS", "0"]
+    base = [
+        "SEED",
+        "1",
+        "DATASETS.TRAIN",
+        "('tiny', 'tiny')",
+        "SOLVER.IMS_PER_BATCH",
+        "8",
+        "DATALOADER.NUM_WORKERS",
+        "0",
+    ]
     cfg.merge_from_list([*base, *overrides])
     return cfg
 

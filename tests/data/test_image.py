@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from PIL import Image
+
 from steploop.data import read_image
 
 

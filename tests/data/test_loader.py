@@ -4,6 +4,7 @@ from itertools import islice
 
 import pytest
 import torch
+
 from steploop.data import MappedDataset, SampleError, build_test_loader
 from toy_data import loader, noisy, with_foreign
 
@@ -36,7 +37,10 @@ def test_any_step_can_be_entered(workers):
 
 def test_a_sample_differs_from_epoch_to_epoch():
     first, again = take(5), take(5, start=5)
-    noises = [{item: tuple(n.tolist()) for b in part for item, n in zip(b["item"].tolist(), b["noise"])} for part in (first, again)]
+    noises = [
+        {item: tuple(n.tolist()) for b in part for item, n in zip(b["item"].tolist(), b["noise"])}
+        for part in (first, again)
+    ]
     assert noises[0].keys() == noises[1].keys() == set(range(20))
     assert all(noises[0][item] != noises[1][item] for item in range(20))
 

@@ -1,4 +1,5 @@
 import pytest
+
 from steploop.data import Draw, MappedDataset, SampleError
 
 
@@ -14,7 +15,9 @@ def test_the_mappers_error_is_the_cause():
     def fail(item, rng):
         raise ZeroDivisionError("of its own")
 
-    with pytest.raises(SampleError, match="item 1 of the data set, 'b'.*position 9: ZeroDivisionError: of its own") as e:
+    with pytest.raises(
+        SampleError, match="item 1 of the data set, 'b'.*position 9: ZeroDivisionError: of its own"
+    ) as e:
         MappedDataset("ab", fail)[Draw(1, 9)]
     assert isinstance(e.value.__cause__, ZeroDivisionError)
 

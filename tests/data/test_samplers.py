@@ -3,6 +3,7 @@ from itertools import islice
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from steploop.data import InferenceSampler, StepBatchSampler, StreamSampler, TrainingSampler
 
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from steploop.data import Draw, TrainingSampler, check_seed, sample_rng
 
 seeds = st.integers(0, 2**70)

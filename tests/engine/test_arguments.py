@@ -10,6 +10,7 @@ def test_defaults():
         "resume": False,
         "eval_only": False,
         "print_config": False,
+        "deterministic": False,
         "num_gpus": 1,
         "num_machines": 1,
         "machine_rank": 0,

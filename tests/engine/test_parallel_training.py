@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-import parallel_runs
 import pytest
 import torch
 
+import parallel_runs
 from steploop.engine import launch
 
 

@@ -1,7 +1,7 @@
 import pytest
-
 from hypothesis import given
 from hypothesis import strategies as st
+
 from steploop.engine.period import every, next_end
 
 

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 NODES = ("n0", "n1")
@@ -64,7 +64,9 @@ def install(programs: dict[str, str], log: Path) -> None:
     if not shutil.which("apt-get"):
         raise UnavailableError(f"{', '.join(missing)} not installed, and there is no apt-get (not Debian)")
     if os.geteuid() != 0:
-        raise UnavailableError(f"{', '.join(missing)} not installed, and only root can: apt-get install {packages}")
+        raise UnavailableError(
+            f"{', '.join(missing)} not installed, and only root can: apt-get install {' '.join(packages)}"
+        )
     with log.open("ab") as output:
         for command in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
             quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
@@ -108,7 +110,8 @@ def slurm(folder: Path) -> Iterator[dict[str, str]]:
             yield variables
         finally:
             _say(["scancel", "--full", "--user", "root"], variables)
-            _until(lambda: not _say(["squeue", "-h"], variables), folder)
+            with suppress(UnavailableError):  # the daemons end in any case
+                _until(lambda: not _say(["squeue", "-h"], variables), folder)
 
 
 _MUNGE_FILES = {"key-file": "key", "socket": "sock", "pid-file": "pid", "log-file": "log", "seed-file": "seed"}

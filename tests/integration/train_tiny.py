@@ -46,9 +46,10 @@ def main(cfg: CfgNode, args: argparse.Namespace) -> None:
     trainer = TinyTrainer(cfg)
     trainer.register_hooks([Pace(), Fail()])
     trainer.resume_or_load(resume=args.resume)
-    # A launcher that sees one rank leave with exit code 75 ends the others: rank 0 takes its time to save.
-    seconds_to_save = float(os.environ.get("SECONDS_TO_SAVE", "0"))
-    trainer.checkpointer.before_visible.append(lambda: PAUSE.wait(seconds_to_save))
+    if not count_restarts(os.environ):
+        # A launcher that sees one rank leave with exit code 75 ends the others: rank 0 takes its time to save.
+        seconds_to_save = float(os.environ.get("SECONDS_TO_SAVE", "0"))
+        trainer.checkpointer.before_visible.append(lambda: PAUSE.wait(seconds_to_save))
     trainer.train()
 
 

@@ -1,6 +1,7 @@
 """Short trainings that run in several processes, and what they leave for the test to compare."""
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -84,17 +85,20 @@ def save_training(path: str, kind: str, optimizer: str, accumulate: int, options
         torch.save({"weights": model.state_dict(), "losses": trainer.storage.history("total_loss").values()}, path)
 
 
+def _counted(name: str, original: Callable[..., Any], calls: list[Counter[str]]) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if calls:
+            calls[-1][name] += 1
+        return original(*args, **kwargs)
+
+    return call
+
+
 def count_collectives(path: str) -> None:
     """Leave, on rank 0, which functions of torch.distributed were called in each step."""
     calls: list[Counter[str]] = []
     for name in ("all_gather", "all_gather_object", "all_reduce", "broadcast", "barrier", "gather_object", "reduce"):
-
-        def counted(*args: Any, _name: str = name, _original: Any = getattr(dist, name), **kwargs: Any) -> Any:
-            if calls:
-                calls[-1][_name] += 1
-            return _original(*args, **kwargs)
-
-        setattr(dist, name, counted)
+        setattr(dist, name, _counted(name, getattr(dist, name), calls))
     model = create_ddp_model(Regression())
     batches = ({**part_of(step, 2, comm.get_rank())} for step in range(100))
     trainer = SimpleTrainer(model, batches, torch.optim.SGD(model.parameters(), lr=0.1), 5)
@@ -105,5 +109,3 @@ def count_collectives(path: str) -> None:
     trainer.train(0, 20)
     if comm.is_main_process():
         Path(path).write_text("\n".join(",".join(f"{k}:{v}" for k, v in sorted(each.items())) for each in calls))
-
-

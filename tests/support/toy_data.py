@@ -4,6 +4,7 @@ import random
 
 import numpy as np
 import torch
+
 from steploop.data import MappedDataset, Seeded, StepBatchSampler, TrainingSampler, TrainLoader
 
 

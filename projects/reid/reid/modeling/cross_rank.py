@@ -15,8 +15,8 @@ from .heads import HeadOutputs
 def across_ranks(loss: Callable[[HeadOutputs, Tensor], Tensor]) -> Callable[[HeadOutputs, Tensor], Tensor]:
     """Return a loss that sees the features and targets of all processes, in the order of ranks.
 
-    Every process computes the same value. Gathering adds up the gradients that all of them hand back, and averaging over
-    processes divides by their number: together the weights move as if one process had the whole batch.
+    Every process computes the same value. Gathering adds up the gradients that all of them hand back, and averaging
+    over processes divides by their number: together the weights move as if one process had the whole batch.
     """
 
     def gathered(outputs: HeadOutputs, targets: Tensor) -> Tensor:
