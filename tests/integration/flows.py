@@ -7,6 +7,7 @@ tests/integration/run srun        those with "srun" in their name
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -27,6 +28,27 @@ TWO = ["--standalone", "--nproc-per-node", "2"]
 MPIRUN = ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", "2", sys.executable]
 SLOW = {"SECONDS_PER_STEP": "0.5"}
 _GOES_ON = re.compile(r"training from iteration [1-9]")
+
+
+def two_machines(bench: Bench) -> None:
+    """Each starts its own process, on this machine; the second comes first."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        url = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
+    start = [
+        sys.executable,
+        *TRAIN,
+        "--num-machines",
+        "2",
+        "--dist-url",
+        url,
+        "OUTPUT_DIR",
+        "machines",
+        "--machine-rank",
+    ]
+    second = bench.start([*start, "1"], "machine1.out")
+    bench.wait(bench.start([*start, "0"], "machines.out"), "machines")
+    bench.wait(second, "machine1")
+    bench.check_like_reference("machines")
 
 
 def torchrun(bench: Bench) -> None:
@@ -148,6 +170,7 @@ def requeue(bench: Bench) -> None:
 
 # name, what it needs, what it does
 FLOWS: list[tuple[str, str, Callable[[Bench], None]]] = [
+    ("--num-machines 2, on this one", "", two_machines),
     ("torchrun, 2 processes", "", torchrun),
     ("torchrun --max-restarts 1, a rank is killed: same bits", "", torchrun_restart),
     ("torchrun, a rank raises: named, with its traceback", "", torchrun_raise),
