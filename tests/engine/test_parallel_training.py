@@ -55,3 +55,13 @@ def test_a_step_has_no_collective_but_ddps_own(tmp_path):
     assert calls[4] == "all_gather:2,all_gather_object:1"
     assert [calls[step] for step in (9, 14, 19)] == ["all_gather:1"] * 3
     assert all(call == "" for step, call in enumerate(calls) if step % 5 != 4)
+
+
+def test_three_processes_resume_in_the_same_bits_where_ddp_keeps_its_buckets(tmp_path):
+    weights = []
+    for stop in (0, 5):
+        path = tmp_path / f"{stop}.pt"
+        options = {"find_unused_parameters": True}  # what DETERMINISTIC asks for
+        launch(parallel_runs.save_stopped_training, 3, args=(str(path), stop, 12, options), device="cpu")
+        weights.append(torch.load(path))
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])

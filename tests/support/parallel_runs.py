@@ -109,3 +109,38 @@ def count_collectives(path: str) -> None:
     trainer.train(0, 20)
     if comm.is_main_process():
         Path(path).write_text("\n".join(",".join(f"{k}:{v}" for k, v in sorted(each.items())) for each in calls))
+
+
+class Wide(nn.Module):
+    """Enough parameters for several of DDP's buckets."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(6, 300), nn.Tanh(), nn.Linear(300, 300), nn.Tanh(), nn.Linear(300, 3))
+
+    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {"loss": (self.layers(batch["x"]) - batch["y"]).square().mean()}
+
+
+def save_stopped_training(path: str, stop: int, steps: int, options: dict[str, Any]) -> None:
+    """Train to `stop`, leave everything, and go on in new objects to `steps`; leave the weights of rank 0."""
+    torch.set_num_threads(1)
+    state: dict[str, Any] | None = None
+    weights: dict[str, Tensor] = {}
+    for first, last in ((0, stop), (stop, steps)):
+        if first == last:
+            continue
+        torch.manual_seed(0)
+        model = Wide()
+        model.load_state_dict(weights or model.state_dict())
+        wrapped = create_ddp_model(model, bucket_cap_mb=0.1, **options)
+        world, rank = comm.get_world_size(), comm.get_rank()
+        batches = (part_of(step, world, rank) for step in range(first, 10**9))
+        trainer = SimpleTrainer(wrapped, batches, torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9), 5)
+        if state is not None:
+            trainer.load_state_dict(state)
+        trainer.train(first, last)
+        weights = {name: value.clone() for name, value in model.state_dict().items()}
+        state = trainer.state_dict()
+    if comm.is_main_process():
+        torch.save(weights, path)
