@@ -180,6 +180,30 @@ def gather(data: Any, dst: int = 0, group: dist.ProcessGroup | None = None) -> l
     return gathered
 
 
+def gather_tensor(tensor: torch.Tensor, dst: int = 0) -> list[torch.Tensor]:
+    """Collect a CPU tensor (N, ...) from every process at one of them, without pickling.
+
+    Args:
+        tensor: N may differ from process to process; the rest of the shape may not, except where N is 0.
+        dst: the rank that receives.
+
+    Returns:
+        The tensors in the order of ranks on `dst`, an empty list elsewhere.
+    """
+    if get_world_size() == 1:
+        return [tensor]
+    group = _object_group()
+    shapes = [torch.empty(tensor.ndim, dtype=torch.int64) for _ in range(get_world_size())]
+    dist.all_gather(shapes, torch.tensor(tensor.shape), group=group)
+    rows = [int(shape[0]) for shape in shapes]
+    padded = tensor.new_zeros((max(rows), *torch.stack(shapes)[:, 1:].amax(0).tolist()))
+    if len(tensor):
+        padded[: len(tensor)] = tensor
+    parts = [torch.empty_like(padded) for _ in rows] if get_rank() == dst else None
+    dist.gather(padded, parts, dst=dst, group=group)
+    return [part[:count] for part, count in zip(parts or (), rows)]
+
+
 def shared_random_seed() -> int:
     """Return a number in [0, 2**31) that rank 0 draws from the system's entropy and all ranks agree on.
 

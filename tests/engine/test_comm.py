@@ -48,6 +48,7 @@ def test_two_processes_talk(tmp_path):
     assert (first["main"], second["main"]) == (True, False)
     assert first["all_gather"] == second["all_gather"] == [{"rank": 0, "text": "x"}, {"rank": 1, "text": "xx"}]
     assert (first["gather"], second["gather"]) == ([], [0, 1])
+    assert (first["tensors"], second["tensors"]) == ([], [[], [[1.0, 1.0, 1.0]]])
     assert first["seed"] == second["seed"]
     assert first["reduced"] == {"a": 5.0, "b": 2.5}
     assert first["local"] == second["local"] == [0, 1]

@@ -43,6 +43,8 @@ def talk(folder: str) -> None:
         "seed": comm.shared_random_seed(),
         "reduced": {name: value.item() for name, value in reduced.items()} if rank == 0 else None,
     }
+    tensors = comm.gather_tensor(torch.full((rank, 3), float(rank)) if rank else torch.empty(0, 0), dst=1)
+    seen["tensors"] = [part.tolist() for part in tensors]
     comm.create_local_process_group(1)
     seen["local"] = [comm.get_local_rank(), comm.get_local_size()]
     seen["in local group"] = comm.all_gather(rank, group=comm.get_local_process_group())

@@ -1,11 +1,13 @@
 """Collects the features of a test set and measures how well its queries find their identities."""
 
 import logging
+import os
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -116,16 +118,17 @@ class ReidEvaluator(DatasetEvaluator):
         Raises:
             ValueError: samples are missing or came twice, features are not finite, or no query has a match.
         """
-        features = torch.cat(self._features).numpy() if self._features else None
-        parts = comm.gather((self._indices, self._items, features))
+        numbers = [(index, item.pid, item.camid) for index, item in zip(self._indices, self._items)]
+        labels = comm.gather_tensor(torch.tensor(numbers, dtype=torch.int64).reshape(-1, 3))
+        paths = comm.gather_tensor(_to_bytes([item.img_path for item in self._items]))
+        features = comm.gather_tensor(torch.cat(self._features) if self._features else torch.empty(0, 0))
         if not comm.is_main_process():
             return OrderedDict()
-        parts = [part for part in parts if part[0]]
-        order = _inverse([index for indices, _, _ in parts for index in indices])
-        items = [item for _, part_items, _ in parts for item in part_items]
-        items = [items[place] for place in order]
-        merged = torch.cat([torch.from_numpy(part_features) for _, _, part_features in parts])[order]
-        self.retrieval = self._rank(items, merged)
+        indices, pids, camids = torch.cat(labels).T.tolist()
+        order = _inverse(indices)
+        items = [ReidItem(*row) for row in zip([path for part in paths for path in _from_bytes(part)], pids, camids)]
+        merged = torch.cat([part for part in features if len(part)])[order]
+        self.retrieval = self._rank([items[place] for place in order], merged)
         return _percent(self.retrieval.result)
 
     def _rank(self, items: list[ReidItem], features: Tensor) -> Retrieval:
@@ -152,6 +155,16 @@ class ReidEvaluator(DatasetEvaluator):
                 len(query),
             )
         return Retrieval(query, gallery, query_features, gallery_features, self.metric, result)
+
+
+def _to_bytes(paths: list[str]) -> Tensor:
+    """Return paths as one uint8 tensor; no path holds the byte 0."""
+    text = b"".join(os.fsencode(path) + b"\0" for path in paths)
+    return torch.from_numpy(np.frombuffer(text, dtype=np.uint8).copy())
+
+
+def _from_bytes(text: Tensor) -> list[str]:
+    return [os.fsdecode(path) for path in text.numpy().tobytes().split(b"\0")[:-1]]
 
 
 def _inverse(indices: list[int]) -> list[int]:

@@ -91,13 +91,15 @@ def gathered(shares, rank, monkeypatch):
     evaluators = [feed(ReidEvaluator(3), *share) for share in shares]
     sent = []
     for evaluator in evaluators:
+        sent.append([])
         with monkeypatch.context() as patch:
-            patch.setattr(comm, "gather", lambda part: sent.append(part) or [])
+            patch.setattr(comm, "gather_tensor", lambda part: sent[-1].append(part) or [])
             patch.setattr(comm, "is_main_process", lambda: False)
             assert evaluator.evaluate() == {}
             assert evaluator.retrieval is None
     with monkeypatch.context() as patch:
-        patch.setattr(comm, "gather", lambda part: sent)
+        columns = zip(*sent)
+        patch.setattr(comm, "gather_tensor", lambda part: list(next(columns)))
         return evaluators[rank].evaluate()
 
 
