@@ -78,6 +78,8 @@ def add_reid_config(cfg: CN) -> None:
     cfg.DATALOADER.NUM_INSTANCE = 4
     # "cosine" or "euclidean".
     cfg.TEST.METRIC = "cosine"
+    # Orientations in which an image is looked at: 1, 2 (also upside down) or 4 (each quarter turn).
+    cfg.TEST.TURNS = 1
     # How many queries are drawn in the picture of ranked retrievals; 0 draws none.
     cfg.TEST.VIS_QUERIES = 6
     cfg.SOLVER.OPT = "Adam"

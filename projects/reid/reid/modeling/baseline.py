@@ -25,6 +25,11 @@ class Baseline(nn.Module):
         losses: by name, functions of `HeadOutputs` and targets.
         pixel_mean: mean of each channel, in 0..255.
         pixel_std: standard deviation of each channel, in 0..255.
+        test_turns: 1, or in how many orientations (2 or 4) an image is looked at in eval mode; the normalised embeddings
+            are put side by side.
+
+    Raises:
+        ValueError: `test_turns` is another number.
     """
 
     pixel_mean: Tensor
@@ -39,8 +44,12 @@ class Baseline(nn.Module):
         losses: Mapping[str, Loss],
         pixel_mean: Sequence[float],
         pixel_std: Sequence[float],
+        test_turns: int = 1,
     ) -> None:
         super().__init__()
+        if test_turns not in (1, 2, 4):
+            raise ValueError(f"TEST.TURNS is 1, 2 or 4 orientations of an image; got {test_turns}")
+        self.test_turns = test_turns
         self.backbone = backbone
         self.heads = heads
         self.losses = dict(losses)
@@ -58,10 +67,11 @@ class Baseline(nn.Module):
             "losses": build_losses(cfg),
             "pixel_mean": cfg.MODEL.PIXEL_MEAN,
             "pixel_std": cfg.MODEL.PIXEL_STD,
+            "test_turns": cfg.TEST.TURNS,
         }
 
     def forward(self, batch: Mapping[str, Any]) -> Tensor | tuple[Losses, Losses]:
-        """Return the embedding (B, D) in eval mode; the losses and the metrics, all 0-d, in train mode.
+        """Return the embedding (B, D * test_turns) in eval mode; the losses and the metrics, all 0-d, in train mode.
 
         The only metric is ``cls_accuracy``, the share of the batch in 0..1 that the classifier gets right.
 
@@ -73,9 +83,10 @@ class Baseline(nn.Module):
             KeyError: "targets" is missing in train mode.
             ValueError: images of another shape.
         """
-        feature_map = self.backbone(self.normalize(batch["images"]))
+        images = self.normalize(batch["images"])
         if not self.training:
-            return self.heads(feature_map)
+            return self._embed(images)
+        feature_map = self.backbone(images)
         if "targets" not in batch:
             raise KeyError('a batch in train mode needs "targets" beside "images": call model.eval() to get embeddings')
         targets = batch["targets"].to(feature_map.device, non_blocking=True)
@@ -83,6 +94,13 @@ class Baseline(nn.Module):
         losses = {name: loss(outputs, targets) for name, loss in self.losses.items()}
         correct = outputs.pred_class_logits.argmax(dim=1) == targets
         return losses, {"cls_accuracy": correct.float().mean()}
+
+    def _embed(self, images: Tensor) -> Tensor:
+        if self.test_turns == 1:
+            return self.heads(self.backbone(images))
+        quarters = range(0, 4, 4 // self.test_turns)
+        turned = [self.heads(self.backbone(torch.rot90(images, quarter, dims=(2, 3)))) for quarter in quarters]
+        return torch.cat([nn.functional.normalize(embedding) for embedding in turned], dim=1)
 
     def normalize(self, images: Tensor) -> Tensor:
         """Return images (B, 3, H, W) in 0..255 as floats with zero mean and unit deviation, on the model's device."""

@@ -189,3 +189,22 @@ def test_wrong_batches_are_named():
 
 def test_importing_the_package_registers_the_model():
     assert META_ARCH_REGISTRY.get("Baseline") is Baseline
+
+
+def test_an_image_can_be_looked_at_in_several_orientations():
+    cfg = get_cfg()
+    add_reid_config(cfg)
+    cfg.MODEL.DEVICE = "cpu"
+    cfg.MODEL.BACKBONE.DEPTH = 18
+    cfg.MODEL.BACKBONE.WIDTH = 8
+    cfg.MODEL.HEADS.NUM_CLASSES = 3
+    cfg.TEST.TURNS = 4
+    model = build_model(cfg).eval()
+    images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    embedding = model({"images": images})
+    assert embedding.shape == (2, 4 * 64)
+    turned = model({"images": images.rot90(1, dims=(2, 3))})
+    torch.testing.assert_close(turned, embedding.roll(-64, dims=1))
+    cfg.TEST.TURNS = 3
+    with pytest.raises(ValueError, match="TEST.TURNS is 1, 2 or 4"):
+        build_model(cfg)
