@@ -25,8 +25,8 @@ class Baseline(nn.Module):
         losses: by name, functions of `HeadOutputs` and targets.
         pixel_mean: mean of each channel, in 0..255.
         pixel_std: standard deviation of each channel, in 0..255.
-        test_turns: 1, or in how many orientations (2 or 4) an image is looked at in eval mode; the normalised embeddings
-            are put side by side.
+        test_turns: in how many orientations (1, 2 or 4) an image is looked at in eval mode; if there are several, the
+            normalised embeddings are put side by side.
 
     Raises:
         ValueError: `test_turns` is another number.
