@@ -62,6 +62,15 @@ def torchrun_restart(bench: Bench) -> None:
     bench.check_like_reference("restart")
 
 
+def torchrun_three(bench: Bench) -> None:
+    """Three processes add up gradients in another order after a restart, unless they are told not to."""
+    three = [*TORCHRUN, "--standalone", "--nproc-per-node", "3"]
+    options = ("--deterministic", "SOLVER.IMS_PER_BATCH", "6")
+    bench.run(three, "three", *options)
+    bench.run([*three, "--max-restarts", "1"], "three_restarted", *options, variables={"FAIL": "kill"})
+    check(bench.result("three") == bench.result("three_restarted"), "the restarted run did not end in the same bits")
+
+
 def torchrun_raise(bench: Bench) -> None:
     printed = bench.run([*TORCHRUN, *TWO], "raise", code=1, variables={"FAIL": "raise"})
     summary = printed.partition("Root Cause")[2]
@@ -173,6 +182,7 @@ FLOWS: list[tuple[str, str, Callable[[Bench], None]]] = [
     ("--num-machines 2, on this one", "", two_machines),
     ("torchrun, 2 processes", "", torchrun),
     ("torchrun --max-restarts 1, a rank is killed: same bits", "", torchrun_restart),
+    ("torchrun --max-restarts 1, 3 processes, --deterministic: same bits", "", torchrun_three),
     ("torchrun, a rank raises: named, with its traceback", "", torchrun_raise),
     ("torchrun is killed: its processes end", "", killed([*TORCHRUN, *TWO], "torchrun_killed")),
     ("mpirun -n 2", "mpi", mpirun),
