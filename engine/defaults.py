@@ -15,6 +15,7 @@ from steploop.config import CfgNode
 from . import comm, hooks
 from .checkpoint import Checkpointer
 from .ddp import create_ddp_model, ddp_options, synchronize_buffers
+from .default_hooks import default_hooks
 from .evaluator import DatasetEvaluator, inference_on_dataset, print_csv_format, verify_results
 from .events import EventWriter
 from .hook_base import HookBase
@@ -141,6 +142,11 @@ class DefaultTrainer(TrainerBase):
             synchronize_buffers(self.model)
             return self.test(self.cfg, self.model)
 
+    def evaluate_and_keep(self) -> Mapping[str, Any]:
+        """Evaluate; the last results are what `train` returns."""
+        self._last_eval_results = self.evaluate()
+        return self._last_eval_results
+
     def run_step(self) -> None:
         """Do the step of the inner trainer."""
         self._trainer.iter = self.iter
@@ -170,29 +176,7 @@ class DefaultTrainer(TrainerBase):
 
     def build_hooks(self) -> list[HookBase | None]:
         """Return the hooks in the order in which they act."""
-        cfg = self.cfg
-        solver = cfg.SOLVER
-        clip = solver.CLIP_GRADIENTS
-        is_main = comm.is_main_process()
-        return [
-            hooks.StopOnSignal(),
-            hooks.TimeLimit(solver.MAX_SECONDS) if solver.MAX_SECONDS else None,
-            hooks.IterationTimer(),
-            hooks.LRScheduler(),
-            hooks.GradientClipping(clip.CLIP_VALUE, clip.CLIP_TYPE, clip.NORM_TYPE) if clip.ENABLED else None,
-            self.ema,
-            hooks.EvalHook(cfg.TEST.EVAL_PERIOD, self._evaluate_and_keep, eval_before_train=cfg.TEST.EVAL_AT_START)
-            if cfg.DATASETS.TEST
-            else None,
-            hooks.ProgressBar(),
-            # After all others, also those that are registered later: what they recorded is written, and then saved.
-            hooks.PeriodicWriter(self.build_writers(), period=cfg.LOG_PERIOD) if is_main else None,
-            hooks.PeriodicCheckpointer(
-                self.checkpointer, solver.CHECKPOINT_PERIOD, max_to_keep=solver.CHECKPOINT_MAX_TO_KEEP or None
-            )
-            if is_main
-            else None,
-        ]
+        return default_hooks(self)
 
     def build_writers(self) -> list[EventWriter]:
         """Return the writers of the main process."""
@@ -274,10 +258,6 @@ class DefaultTrainer(TrainerBase):
     def auto_scale_workers(cfg: CfgNode, num_workers: int) -> CfgNode:
         """Adapt batch size, learning rate and iterations where SOLVER.REFERENCE_WORLD_SIZE asks for it."""
         return rescale_for_world_size(cfg, num_workers)
-
-    def _evaluate_and_keep(self) -> Mapping[str, Any]:
-        self._last_eval_results = self.evaluate()
-        return self._last_eval_results
 
     def _earlier_results(self) -> Mapping[str, Any] | None:
         """Return the results that a finished run left, the same in every process; {} where there is nothing to test."""
