@@ -10,10 +10,14 @@ from torch import Tensor
 
 from . import comm
 from .history import HistoryBuffer
-from .pending import PendingTensors
+from .pending import PendingTensors, check_one_element
 
 Reduce = Literal["mean", "max"]
 Points = list[tuple[float, int]]
+
+# Begins the names of what was measured on held-out samples: "validation/total_loss" is a second line in the plot of
+# "total_loss".
+VALIDATION = "validation/"
 
 _STORAGES: list["EventStorage"] = []
 
@@ -65,10 +69,11 @@ class EventWriter:
 class EventStorage:
     """Gathers scalars, images and histograms of a run; asked by hooks and writers.
 
-    Scalars may be numbers or 0-d tensors on any device. A tensor is copied on its device and read when
-    somebody asks for it, so that putting one costs neither a synchronisation nor a graph. Nothing in
-    this class communicates. With one process, a value is visible at once; with several, what is averaged over
-    them (tensors, unless told otherwise) is visible after the trainer has done so.
+    Scalars may be numbers or 0-d tensors on any device. A tensor of an accelerator is copied there and read when
+    somebody asks for it, so that putting one costs neither a synchronisation nor a graph; a number is noted, and
+    sorted into its history when somebody asks. Nothing in this class communicates. With one process, a value is visible
+    at once; with several, what is averaged over them (tensors, unless told otherwise) is visible after the trainer has
+    done so.
 
     Args:
         start_iter: the iteration at which the storage starts.
@@ -76,13 +81,18 @@ class EventStorage:
     """
 
     def __init__(self, start_iter: int = 0, *, window: int = 1000) -> None:
-        self.start_iter = self._iter = start_iter
+        self.start_iter = start_iter
+        # The current iteration: set by the trainer before each step, to max_iter after a finished run.
+        self.iter = start_iter
         self._window = window
         self._prefix = ""
         self._history: dict[str, HistoryBuffer] = {}
         self._latest: dict[str, tuple[float, int]] = {}
         self._smoothing_hints: dict[str, bool] = {}
+        self._smoothed: dict[str, tuple[float, int]] = {}  # what is known of `latest_with_smoothing_hint`
+        self._smoothed_window = 0
         self._reduce: dict[str, Reduce] = {}
+        self._fresh: dict[str, Points] = {}  # numbers that are not in their histories yet
         self._pending = PendingTensors()
         self._unreduced: dict[str, Points] = {}
         self._is_shared = comm.get_world_size() > 1
@@ -119,21 +129,27 @@ class EventStorage:
             ValueError: the hint differs from an earlier one, or the tensor has several elements.
         """
         name = self._prefix + name
-        if self._smoothing_hints.setdefault(name, smoothing_hint) != smoothing_hint:
-            raise ValueError(
-                f"the scalar {name!r} was put with smoothing_hint={not smoothing_hint} before; keep to one"
-            )
-        iteration = self._iter if cur_iter is None else cur_iter
-        if isinstance(value, Tensor):
-            self._reduce[name] = reduce or "mean"
-            if self._pending.is_full(name):
-                self._collect()
-            self._pending.put(name, value, iteration)
-        elif reduce is not None and self._is_shared:
+        fresh = self._fresh.get(name)
+        if fresh is None or self._smoothing_hints[name] is not smoothing_hint:
+            fresh = self._meet(name, smoothing_hint)
+        iteration = self.iter if cur_iter is None else cur_iter
+        if type(value) is not float:
+            if isinstance(value, Tensor):
+                reduce = reduce or "mean"
+                if not value.is_cpu:
+                    self._put_on_device(name, value, iteration, reduce)
+                    return
+                if value.ndim:
+                    check_one_element(name, value)
+                value = value.item()  # on the CPU, reading waits for nothing and costs a tenth of a copy
+            value = float(value)
+        if reduce is not None and self._is_shared:
             self._reduce[name] = reduce
-            self._unreduced.setdefault(name, []).append((float(value), iteration))
-        else:
-            self._record(name, float(value), iteration)
+            self._unreduced.setdefault(name, []).append((value, iteration))
+            return
+        fresh.append((value, iteration))
+        if len(fresh) >= self._window:
+            self._read()
 
     def put_scalars(
         self, *, smoothing_hint: bool = True, cur_iter: int | None = None, **kwargs: float | Tensor
@@ -144,7 +160,7 @@ class EventStorage:
 
     def put_image(self, img_name: str, img_tensor: Tensor) -> None:
         """Record a picture: (3, H, W), RGB, uint8 in 0..255 or float in 0..1."""
-        self._images.append((self._prefix + img_name, torch.as_tensor(img_tensor), self._iter))
+        self._images.append((self._prefix + img_name, torch.as_tensor(img_tensor), self.iter))
 
     def put_histogram(self, hist_name: str, hist_tensor: Tensor, bins: int = 1000) -> None:
         """Record the distribution of the values of a tensor of any shape, in `bins` equal bins."""
@@ -161,7 +177,7 @@ class EventStorage:
                 "sum_squares": values.square().sum().item(),
                 "bucket_limits": torch.linspace(low, high, bins + 1)[1:].tolist(),
                 "bucket_counts": counts.tolist(),
-                "global_step": self._iter,
+                "global_step": self.iter,
             }
         )
 
@@ -191,15 +207,16 @@ class EventStorage:
 
     def latest_with_smoothing_hint(self, window_size: int = 20) -> dict[str, tuple[float, int]]:
         """Return `latest()`, with the median over the last `window_size` iterations where the hint allows it."""
-        return {
-            name: (
-                self._history[name].median(self.count_samples(name, window_size))
-                if self._smoothing_hints[name]
-                else value,
-                iteration,
-            )
-            for name, (value, iteration) in self.latest().items()
-        }
+        latest = self.latest()
+        if window_size != self._smoothed_window:
+            self._smoothed, self._smoothed_window = {}, window_size
+        # Several writers ask for the same values: a median is computed once.
+        for name in latest.keys() - self._smoothed.keys():
+            value, iteration = latest[name]
+            if self._smoothing_hints[name]:
+                value = self._history[name].median(self.count_samples(name, window_size))
+            self._smoothed[name] = (value, iteration)
+        return {name: self._smoothed[name] for name in latest}
 
     def count_samples(self, name: str, window_size: int = 20) -> int:
         """Return how many values a scalar got in the `window_size` iterations that end with its last one."""
@@ -235,22 +252,13 @@ class EventStorage:
     # -- time and scope -----------------------------------------------------------------------------
 
     @property
-    def iter(self) -> int:
-        """The current iteration: set by the trainer before each step, to max_iter after a finished run."""
-        return self._iter
-
-    @iter.setter
-    def iter(self, value: int) -> None:
-        self._iter = int(value)
-
-    @property
     def iteration(self) -> int:
         """Another name of `iter`."""
-        return self._iter
+        return self.iter
 
     def step(self) -> None:
         """Go on to the next iteration, where no trainer does it."""
-        self._iter += 1
+        self.iter += 1
 
     @contextmanager
     def name_scope(self, name: str) -> Iterator[None]:
@@ -282,8 +290,7 @@ class EventStorage:
         """Record values that all processes agreed on."""
         for name, points in reduced.items():
             self._smoothing_hints.setdefault(name, True)
-            for value, iteration in points:
-                self._record(name, value, iteration)
+            self._record(name, points)
 
     # -- state ----------------------------------------------------------------------------------------
 
@@ -308,14 +315,33 @@ class EventStorage:
             self._latest[name] = self._history[name].values()[-1]
         self.headlines = dict.fromkeys(state["headlines"])
 
-    def _record(self, name: str, value: float, iteration: int) -> None:
+    def _meet(self, name: str, smoothing_hint: bool) -> Points:
+        """Return the list of a name's fresh numbers; raise if its hint has changed."""
+        if self._smoothing_hints.setdefault(name, smoothing_hint) != smoothing_hint:
+            raise ValueError(
+                f"the scalar {name!r} was put with smoothing_hint={not smoothing_hint} before; keep to one"
+            )
+        return self._fresh.setdefault(name, [])
+
+    def _put_on_device(self, name: str, value: Tensor, iteration: int, reduce: Reduce) -> None:
+        self._reduce[name] = reduce
+        if self._pending.is_full(name):
+            self._collect()
+        self._pending.put(name, value, iteration)
+
+    def _record(self, name: str, points: Points) -> None:
         history = self._history.get(name)
         if history is None:
             history = self._history[name] = HistoryBuffer(self._window)
-        history.update(value, iteration)
-        self._latest[name] = (value, iteration)
+        history.extend(points)
+        self._latest[name] = points[-1]
+        self._smoothed.pop(name, None)
 
     def _read(self) -> None:
+        for name, points in self._fresh.items():
+            if points:
+                self._record(name, points)
+                points.clear()
         if not self._is_shared and self._pending:
             self._collect()
 

@@ -32,6 +32,13 @@ class HistoryBuffer:
         self._count += 1
         self._total += value
 
+    def extend(self, points: list[tuple[float, int]]) -> None:
+        """Append (value, iteration) pairs, in this order."""
+        self._data.extend(points)
+        self._count += len(points)
+        for value, _ in points:  # one by one: where a run was read must not show in the bits of the total
+            self._total += value
+
     def latest(self) -> float:
         """Return the last value."""
         return self._data[-1][0]

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+Call = Callable[[], None]
+
 HOOK_POINTS = ("before_train", "before_step", "after_backward", "after_step", "after_train")
 
 
@@ -78,31 +80,23 @@ class HookBase:
 
 
 class HookList:
-    """Calls hooks in the order of registration, each only at the points that it overrides."""
+    """The calls that hooks want, in their order; a hook is called only at the points that it overrides.
+
+    Attributes:
+        before_train, before_step, after_backward, after_step, after_train: what to call there.
+    """
 
     def __init__(self) -> None:
-        self._calls: dict[str, list[Callable[[], None]]] = {point: [] for point in HOOK_POINTS}
-
-    def __call__(self, point: str) -> None:
-        """Call the hooks of one point; an exception ends it."""
-        for call in self._calls[point]:
-            call()
-
-    def call_all(self, point: str) -> None:
-        """Call every hook of one point, whatever the others do; then raise the first error, if any."""
-        errors = []
-        for call in self._calls[point]:
-            try:
-                call()
-            except Exception as error:
-                logger.exception("%s of %s failed:", point, type(getattr(call, "__self__", call)).__name__)
-                errors.append(error)
-        if errors:
-            raise errors[0]
+        self.bind([])
 
     def bind(self, hooks: list[HookBase]) -> None:
         """Look up once what each hook overrides."""
-        self._calls = {point: [getattr(h, point) for h in hooks if _overrides(h, point)] for point in HOOK_POINTS}
+        calls = {point: [getattr(h, point) for h in hooks if _overrides(h, point)] for point in HOOK_POINTS}
+        self.before_train: list[Call] = calls["before_train"]
+        self.before_step: list[Call] = calls["before_step"]
+        self.after_backward: list[Call] = calls["after_backward"]
+        self.after_step: list[Call] = calls["after_step"]
+        self.after_train: list[Call] = calls["after_train"]
 
     def check(self, hook: HookBase, others: list[HookBase]) -> None:
         """Raise if `hook` cannot be registered beside the others (TypeError, ValueError)."""
@@ -143,6 +137,19 @@ class HookList:
         for name, hook in named.items():
             if hook.state_dict() and name not in states:
                 report("The checkpoint holds no state of the hook %r; it starts anew", name)
+
+
+def call_all(calls: list[Call], point: str) -> None:
+    """Make every call, whatever the others do; then raise the first error, if any."""
+    errors = []
+    for call in calls:
+        try:
+            call()
+        except Exception as error:
+            logger.exception("%s of %s failed:", point, type(getattr(call, "__self__", call)).__name__)
+            errors.append(error)
+    if errors:
+        raise errors[0]
 
 
 def _overrides(hook: HookBase, method: str) -> bool:

@@ -13,6 +13,12 @@ class _Row:
     iterations: list[int] = field(default_factory=list)
 
 
+def check_one_element(name: str, value: Tensor) -> None:
+    """Raise ValueError if the scalar `name` came with several elements, or none."""
+    if value.numel() != 1:
+        raise ValueError(f"a scalar has one element, but {name!r} came with shape {tuple(value.shape)}")
+
+
 class PendingTensors:
     """Rows of 0-d tensors, one row a name, preallocated on the tensor's device.
 
@@ -42,8 +48,7 @@ class PendingTensors:
         if position == self.length:
             raise ValueError(f"{self.length} values of {name!r} wait to be read: read them first")
         if value.ndim:
-            if value.numel() != 1:
-                raise ValueError(f"a scalar has one element, but {name!r} came with shape {tuple(value.shape)}")
+            check_one_element(name, value)
             value = value.reshape(())
         row.cells[position].copy_(value.detach())
         row.iterations.append(iteration)

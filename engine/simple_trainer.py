@@ -1,7 +1,6 @@
 """One step: fetch, forward, loss, backward, optimizer."""
 
 import contextlib
-import functools
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -15,11 +14,19 @@ from .losses import Losses, mean_outputs, split_outputs, total
 from .skipping import StepSkipper
 from .train_loop import TrainerBase
 
-_NOTHING = contextlib.nullcontext()
 
+def clear_gradients(optimizer: torch.optim.Optimizer) -> None:
+    """Set all gradients to None, as `optimizer.zero_grad()` does, which also opens a record for the profiler.
 
-def _nothing() -> contextlib.AbstractContextManager:
-    return _NOTHING
+    That record is most of its cost, and more than all else that SimpleTrainer adds to a step. An optimizer
+    with a `zero_grad` of its own is asked to do it.
+    """
+    if getattr(optimizer.zero_grad, "__func__", None) is not torch.optim.Optimizer.zero_grad:
+        optimizer.zero_grad()
+        return
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = None
 
 
 class SimpleTrainer(TrainerBase):
@@ -67,12 +74,9 @@ class SimpleTrainer(TrainerBase):
         self.zero_grad_before_forward = zero_grad_before_forward
         self.accumulate = accumulate
         self.precision = precision
-        device = next((p.device.type for p in model.parameters()), "cpu")
-        self._autocast: Callable[[], contextlib.AbstractContextManager] = (
-            functools.partial(torch.autocast, device, precision) if precision else _nothing
-        )
+        self._device = next((p.device.type for p in model.parameters()), "cpu")
         # Without float16 the scaler is one that does nothing, so that there is one step for all precisions.
-        self.grad_scaler = grad_scaler or torch.amp.GradScaler(device, enabled=precision is torch.float16)
+        self.grad_scaler = grad_scaler or torch.amp.GradScaler(self._device, enabled=precision is torch.float16)
         if max_skipped_steps and self.grad_scaler.is_enabled():
             raise ValueError("float16's scaler leaves out steps by itself: set max_skipped_steps to 0 or use bfloat16")
         self._skipper = StepSkipper(model, max_skipped_steps) if max_skipped_steps else None
@@ -83,10 +87,10 @@ class SimpleTrainer(TrainerBase):
         if not self.model.training:
             raise RuntimeError("the model is in eval mode: whoever evaluates must set it back (see inference_context)")
         if self.zero_grad_before_forward:
-            self.optimizer.zero_grad()
+            clear_gradients(self.optimizer)
         if self._skipper:
             self._skipper.remember()
-        losses, metrics, data_time = self._forward_backward()
+        losses, metrics, data_time = self._forward_backward() if self.accumulate == 1 else self._accumulate()
         self.grad_scaler.unscale_(self.optimizer)
         self.after_backward()
         self.write_metrics(losses, data_time, self.iter, metrics=metrics)
@@ -140,14 +144,14 @@ class SimpleTrainer(TrainerBase):
         Single losses are left out where there is only one. Every name gets the prefix, but for the data time.
         """
         storage = get_event_storage()
-        storage.put_scalar("data_time", data_time, cur_iter=cur_iter, reduce="max")
-        scalars: dict[str, Any] = {"total_loss": total(loss_dict)}
-        if len(loss_dict) > 1:
-            scalars |= loss_dict
-        if metrics:
-            scalars |= metrics
-        for name, value in scalars.items():
-            storage.put_scalar(prefix + name, value, cur_iter=cur_iter)
+        storage.put_scalar("data_time", data_time, True, cur_iter, reduce="max")
+        total_name = prefix + "total_loss"
+        storage.put_scalar(total_name, total(loss_dict), True, cur_iter)
+        storage.headlines[total_name] = None
+        if len(loss_dict) == 1 and not metrics:
+            return
+        for name, value in [*(loss_dict.items() if len(loss_dict) > 1 else ()), *(metrics or {}).items()]:
+            storage.put_scalar(prefix + name, value, True, cur_iter)
             storage.headlines[prefix + name] = None
 
     def state_dict(self) -> dict[str, Any]:
@@ -169,30 +173,36 @@ class SimpleTrainer(TrainerBase):
         if self._skipper:
             self._skipper.in_a_row = state_dict.get("skipped_in_a_row", 0)
 
-    def _forward_backward(self) -> tuple[Losses, Losses, float]:
-        """Run the micro-batches of one step; return its losses and metrics, averaged, and its data time."""
-        parts = []
-        data_time = 0.0
-        for index in range(self.accumulate):
-            start = time.perf_counter()
-            batch = self.next_batch()
-            data_time += time.perf_counter() - start
-            with self._synchronised_if(index + 1 == self.accumulate):
-                with self._autocast():
-                    losses, metrics = split_outputs(self.model(batch))
-                    loss = total(losses)
-                if index == 0 and not self.zero_grad_before_forward:
-                    self.optimizer.zero_grad()
-                self.grad_scaler.scale(loss / self.accumulate if self.accumulate > 1 else loss).backward()
-            parts.append((losses, metrics))
-        losses, metrics = parts[0] if self.accumulate == 1 else mean_outputs(parts)
+    def _forward_backward(self, is_first: bool = True) -> tuple[Losses, Losses, float]:
+        """Take one batch through the model and back; return its losses, its metrics and its data time."""
+        start = time.perf_counter()
+        batch = self.next_batch()
+        data_time = time.perf_counter() - start
+        if self.precision is None:
+            outputs = self.model(batch)
+        else:
+            with torch.autocast(self._device, self.precision):
+                outputs = self.model(batch)
+        losses, metrics = split_outputs(outputs)
+        loss = total(losses)
+        if is_first and not self.zero_grad_before_forward:
+            clear_gradients(self.optimizer)
+        if self.accumulate > 1:
+            loss = loss / self.accumulate
+        self.grad_scaler.scale(loss).backward()
         return losses, metrics, data_time
 
-    def _synchronised_if(self, last: bool) -> contextlib.AbstractContextManager:
-        """Let processes exchange gradients at the last micro-batch only."""
-        if last or not isinstance(self.model, DistributedDataParallel):
-            return _NOTHING
-        return self.model.no_sync()
+    def _accumulate(self) -> tuple[Losses, Losses, float]:
+        """Run the micro-batches of one step; return their losses and metrics, averaged, and their data time."""
+        parts = []
+        for index in range(self.accumulate):
+            is_last = index + 1 == self.accumulate
+            # Processes exchange gradients at the last one only.
+            waits = self.model.no_sync if isinstance(self.model, DistributedDataParallel) else contextlib.nullcontext
+            with contextlib.nullcontext() if is_last else waits():
+                parts.append(self._forward_backward(index == 0))
+        losses, metrics = mean_outputs([(losses, metrics) for losses, metrics, _ in parts])
+        return losses, metrics, sum(data_time for _, _, data_time in parts)
 
 
 class AMPTrainer(SimpleTrainer):

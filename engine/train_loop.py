@@ -7,7 +7,7 @@ from typing import Any
 
 from . import comm
 from .events import EventStorage
-from .hook_base import HookBase, HookList
+from .hook_base import HookBase, HookList, call_all
 from .losses import check_finite
 from .period import next_end
 from .reduction import MetricReducer
@@ -79,7 +79,7 @@ class TrainerBase:
                     self.run_step()
                     self.completed_iter = self.iter
                     self.after_step()
-                    if self._must_stop():
+                    if self.stop_reason is not None and self.iter + 1 < max_iter:
                         self.read_metrics()  # a loss since the last reading may be NaN, and a checkpoint follows
                         logger.info("Stopping after iteration %d: %s", self.iter, self.stop_reason)
                         break
@@ -104,6 +104,8 @@ class TrainerBase:
             requeue: whether the run is interrupted, and should be taken up again, rather than done.
         """
         self._stop_request = self._stop_request or reason
+        if comm.get_world_size() == 1:
+            self.stop_reason = self._stop_request
         self.must_requeue = self.must_requeue or requeue
 
     def before_train(self) -> None:
@@ -112,29 +114,33 @@ class TrainerBase:
         self._reducer = MetricReducer()
         self._read_until = self.start_iter - 1
         self._next_reading = self._reading_after(self._read_until)
-        self._calls("before_train")
+        for call in self._calls.before_train:
+            call()
 
     def after_train(self) -> None:
         """Called once at the end, also of a run that failed: every hook, and then the first error of one is raised."""
         self.storage.iter = self.iter
-        self._calls.call_all("after_train")
+        call_all(self._calls.after_train, "after_train")
 
     def before_step(self) -> None:
         """Called before each step."""
         self.storage.iter = self.iter
         if self.seed is not None:
             seed_step(self.seed, comm.get_rank(), self.iter)
-        self._calls("before_step")
+        for call in self._calls.before_step:
+            call()
 
     def after_backward(self) -> None:
         """Called in each step when the gradients are complete and unscaled, before the optimizer's step."""
-        self._calls("after_backward")
+        for call in self._calls.after_backward:
+            call()
 
     def after_step(self) -> None:
         """Called after each step: first metrics are read where they are due, then hooks act."""
         if self.iter >= self._next_reading:
             self.read_metrics()
-        self._calls("after_step")
+        for call in self._calls.after_step:
+            call()
 
     def run_step(self) -> None:
         """Do one step; subclasses implement it."""
@@ -178,11 +184,6 @@ class TrainerBase:
     def _reading_after(self, iteration: int) -> int:
         """Return the next step at which metrics are read: the end of a period, or the last step."""
         return min([next_end(period, iteration) for period in self.metric_periods if period] + [self.max_iter - 1])
-
-    def _must_stop(self) -> bool:
-        if self._stop_request is not None and comm.get_world_size() == 1:
-            self.stop_reason = self._stop_request
-        return self.stop_reason is not None and self.iter + 1 < self.max_iter
 
     def _open_storage(self, start_iter: int) -> EventStorage:
         storage = EventStorage(start_iter)

@@ -13,9 +13,11 @@ def test_a_method_set_on_the_instance_counts_as_overridden():
     hook.before_step = lambda: calls.append(1)
     hooks = HookList()
     hooks.bind([hook, Acts()])
-    hooks("before_step")
-    hooks("after_backward")
+    for call in hooks.before_step:
+        call()
     assert calls == [1]
+    assert not hooks.after_backward
+    assert len(hooks.after_step) == 1
 
 
 def test_hooks_of_one_class_are_numbered_and_named_ones_keep_their_name():

@@ -7,6 +7,7 @@ import torch
 
 from steploop.engine import AMPTrainer, HookBase, SimpleTrainer, TrainerBase, hooks
 from steploop.engine.hook_base import HOOK_POINTS
+from steploop.engine.simple_trainer import clear_gradients
 from tiny import TinyLoader, TinyModel, tiny_trainer
 
 
@@ -57,8 +58,8 @@ def test_what_is_no_hook_is_refused():
 def test_hooks_are_called_only_where_they_override():
     trainer = tiny_trainer()
     trainer.register_hooks([hooks.IterationTimer()])
-    assert not trainer._calls._calls["after_backward"]
-    assert len(trainer._calls._calls["after_step"]) == 1
+    assert not trainer._calls.after_backward
+    assert len(trainer._calls.after_step) == 1
 
 
 def test_hooks_of_a_later_turn_act_after_the_others_whenever_they_were_registered():
@@ -371,3 +372,22 @@ def test_resuming_gives_the_same_weights_bit_for_bit():
     second.train(second.iter + 1, 30)
     assert torch.equal(second.model.layer.weight, whole.model.layer.weight)
     assert second.storage.history("total_loss").values() == whole.storage.history("total_loss").values()
+
+
+def test_clearing_gradients_leaves_an_optimizer_its_own_way():
+    weight = torch.nn.Parameter(torch.ones(2))
+    asked = []
+
+    class Counts(torch.optim.SGD):
+        def zero_grad(self, set_to_none=True):
+            asked.append(set_to_none)
+
+    weight.grad = torch.ones(2)
+    clear_gradients(Counts([weight], lr=0.1))
+    assert asked == [True] and weight.grad is not None
+    patched = torch.optim.SGD([weight], lr=0.1)
+    patched.zero_grad = lambda: asked.append("patched")
+    clear_gradients(patched)
+    assert asked[-1] == "patched" and weight.grad is not None
+    clear_gradients(torch.optim.SGD([weight], lr=0.1))
+    assert weight.grad is None
