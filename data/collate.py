@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.utils.data import default_collate
 
 
 def collate(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -31,7 +32,7 @@ def _collate_values(key: str, values: list[Any]) -> Any:
         shapes = {tuple(value.shape) for value in values}
         if len(shapes) > 1:
             raise ValueError(f"tensors of {key!r} differ in shape, so they make no batch: {sorted(shapes)}")
-        return torch.stack(values)
+        return default_collate(values)  # in a worker it stacks into shared memory, which saves a copy of the batch
     if all(isinstance(value, int | np.integer) for value in values):
         return torch.tensor(values, dtype=torch.int64)
     if all(isinstance(value, str) for value in values):

@@ -65,4 +65,6 @@ def _decode(data: bytes) -> Image.Image:
             raise ValueError(f"it has no pixels (size {image.size})")
         if image.mode.startswith(_DEEP_MODES):
             raise ValueError(f"its mode is {image.mode}, deeper than 8 bits; convert it to 8 bits")
-        return ImageOps.exif_transpose(image).convert("RGB")
+        ImageOps.exif_transpose(image, in_place=True)
+        image.load()
+        return image if image.mode == "RGB" else image.convert("RGB")

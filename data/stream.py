@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 # What a generator is for is a part of its key: the order of epoch 3 must not share its numbers with sample 3.
-_SAMPLE, _EPOCH = 0, 1
+_SAMPLE, _EPOCH, _RUN = 0, 1, 2
 
 
 class Draw(NamedTuple):
@@ -27,6 +27,11 @@ def sample_rng(seed: int, position: int) -> np.random.Generator:
         ValueError: if either is negative.
     """
     return _generator(seed, _SAMPLE, position)
+
+
+def run_rng(seed: int) -> np.random.Generator:
+    """Return the random numbers of what is drawn once for a whole run, such as a subset; `seed` >= 0."""
+    return _generator(seed, _RUN, 0)
 
 
 def _generator(seed: int, purpose: int, number: int) -> np.random.Generator:

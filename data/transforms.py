@@ -1,7 +1,7 @@
-"""Image transforms ``t(image, rng)``: what is random in them comes from `rng` alone.
+"""Random transforms ``t(image, rng)`` of images: what is random in them comes from `rng` alone.
 
-Images are PIL images in RGB until ToTensor, and uint8 tensors of shape (3, H, W) from there on. Sizes are (height,
-width) in pixels.
+An image is a uint8 tensor of shape (3, H, W), or a PIL image in RGB: the pixels and the draws are the same, the tensor
+is faster. Sizes are (height, width) in pixels.
 """
 
 import math
@@ -12,16 +12,12 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from PIL import Image, ImageOps
+from torch.nn.functional import pad
 
-Size = Sequence[int]
+from .resize import Size, ToTensor, check_size
+
 Range = Sequence[float]
-
-_INTERPOLATIONS = {
-    "nearest": Image.Resampling.NEAREST,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-}
+AnyImage = Image.Image | torch.Tensor
 
 
 class Transform(Protocol):
@@ -44,75 +40,64 @@ class Compose:
         return image
 
 
-class Resize:
-    """Scales a PIL image to a size, without keeping its aspect ratio.
-
-    Args:
-        size: (height, width).
-        interpolation: "nearest", "bilinear", "bicubic" or "lanczos"; all but the first smooth when they shrink.
-    """
-
-    def __init__(self, size: Size, interpolation: str = "bilinear") -> None:
-        if interpolation not in _INTERPOLATIONS:
-            raise ValueError(f"expected an interpolation of {list(_INTERPOLATIONS)}, got {interpolation!r}")
-        self.height, self.width = _check_size(size)
-        self.resample = _INTERPOLATIONS[interpolation]
-
-    def __call__(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
-        """Scale."""
-        if image.size == (self.width, self.height):
-            return image
-        return image.resize((self.width, self.height), self.resample)
-
-
 class RandomFlip:
-    """Mirrors a PIL image left to right with probability `p`."""
+    """Mirrors an image left to right with probability `p`."""
 
     def __init__(self, p: float = 0.5) -> None:
         self.p = _check_probability(p)
 
-    def __call__(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    def __call__(self, image: AnyImage, rng: np.random.Generator) -> AnyImage:
         """Mirror, or not."""
-        return ImageOps.mirror(image) if rng.random() < self.p else image
+        if rng.random() >= self.p:
+            return image
+        return image.flip(-1) if isinstance(image, torch.Tensor) else ImageOps.mirror(image)
 
 
 class Pad:
-    """Adds a border of `padding` >= 0 black pixels to each side of a PIL image."""
+    """Adds a border of `padding` >= 0 black pixels to each side of an image."""
 
     def __init__(self, padding: int) -> None:
         if padding < 0:
             raise ValueError(f"expected a padding >= 0 pixels, got {padding}")
         self.padding = padding
 
-    def __call__(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    def __call__(self, image: AnyImage, rng: np.random.Generator) -> AnyImage:
         """Add the border."""
+        if isinstance(image, torch.Tensor):
+            return pad(image, 4 * (self.padding,))
         return ImageOps.expand(image, self.padding, fill=0)
 
 
 class RandomCrop:
-    """Cuts a window of `size` (height, width) out of a PIL image; every place is equally likely.
+    """Cuts a window of `size` (height, width) out of an image; every place is equally likely.
+
+    Of a tensor it is a view.
 
     Raises:
         ValueError: when called with an image smaller than the window.
     """
 
     def __init__(self, size: Size) -> None:
-        self.height, self.width = _check_size(size)
+        self.height, self.width = check_size(size)
 
-    def __call__(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    def __call__(self, image: AnyImage, rng: np.random.Generator) -> AnyImage:
         """Cut."""
-        spare_x, spare_y = image.width - self.width, image.height - self.height
+        height, width = image.shape[1:] if isinstance(image, torch.Tensor) else (image.height, image.width)
+        spare_x, spare_y = width - self.width, height - self.height
         if spare_x < 0 or spare_y < 0:
             raise ValueError(
-                f"cannot cut {self.height} x {self.width} (height x width) out of {image.height} x {image.width}: "
+                f"cannot cut {self.height} x {self.width} (height x width) out of {height} x {width}: "
                 "resize or pad the image first"
             )
         left, top = int(rng.integers(spare_x + 1)), int(rng.integers(spare_y + 1))
-        return image.crop((left, top, left + self.width, top + self.height))
+        right, bottom = left + self.width, top + self.height
+        if isinstance(image, torch.Tensor):
+            return image[:, top:bottom, left:right]
+        return image.crop((left, top, right, bottom))
 
 
 class RandomAffine:
-    """Rotates, scales, shears and shifts a PIL image about its centre, keeping its size.
+    """Rotates, scales, shears and shifts an image about its centre, keeping its size.
 
     What comes into view from outside repeats the image's border: black wedges would tell the network what was done.
 
@@ -135,8 +120,13 @@ class RandomAffine:
             )
         self.degrees, self.translate, self.scale, self.shear = degrees, translate, (smallest, largest), shear
 
-    def __call__(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    def __call__(self, image: AnyImage, rng: np.random.Generator) -> AnyImage:
         """Draw a transform and apply it."""
+        if isinstance(image, torch.Tensor):
+            return ToTensor()(self._apply(Image.fromarray(image.permute(1, 2, 0).numpy()), rng))
+        return self._apply(image, rng)
+
+    def _apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
         angle = math.radians(rng.uniform(-self.degrees, self.degrees))
         factor = rng.uniform(*self.scale)
         slant = math.tan(math.radians(rng.uniform(-self.shear, self.shear)))
@@ -158,15 +148,6 @@ def _warp(image: Image.Image, matrix: np.ndarray, offset: np.ndarray) -> Image.I
     (a, b), (d, e) = matrix
     c, f = offset + margin
     return padded.transform(image.size, Image.Transform.AFFINE, (a, b, c, d, e, f), Image.Resampling.BILINEAR)
-
-
-class ToTensor:
-    """Makes a uint8 tensor (3, H, W), RGB, with memory of its own, of a PIL image."""
-
-    def __call__(self, image: Image.Image, rng: np.random.Generator) -> torch.Tensor:
-        """Convert."""
-        pixels = np.asarray(image.convert("RGB")).transpose(2, 0, 1)
-        return torch.from_numpy(np.array(pixels, order="C"))
 
 
 class RandomErasing:
@@ -235,12 +216,6 @@ class Seeded:
             random.setstate(saved[0])
             np.random.set_state(saved[1])
             torch.default_generator.set_state(saved[2])
-
-
-def _check_size(size: Size) -> tuple[int, int]:
-    if len(size) != 2 or min(size) < 1:
-        raise ValueError(f"expected a size (height, width) in pixels, got {size!r}")
-    return int(size[0]), int(size[1])
 
 
 def _check_probability(p: float) -> float:

@@ -25,3 +25,35 @@ def test_the_mappers_error_is_the_cause():
 def test_an_index_out_of_range_is_an_index_error():
     with pytest.raises(IndexError):
         MappedDataset("ab", lambda item, rng: item)[2]
+
+
+class Together:
+    """Tells how many samples each call made."""
+
+    def __init__(self):
+        self.calls = []
+
+    def __call__(self, item, rng):
+        if item == "x":
+            raise ZeroDivisionError("of its own")
+        return item, rng.random()
+
+    def map_together(self, items, rngs):
+        self.calls.append(len(items))
+        return [self(item, rng) for item, rng in zip(items, rngs)]
+
+
+def test_samples_that_are_made_together_are_the_same():
+    draws = [Draw(i % 3, 7 * i) for i in range(20)]
+    single = MappedDataset("abc", lambda item, rng: (item, rng.random()), seed=1)
+    mapper = Together()
+    together = MappedDataset("abc", mapper, seed=1)
+    assert together.__getitems__(draws) == single.__getitems__(draws) == [single[draw] for draw in draws]
+    assert mapper.calls == [8, 8, 4]
+
+
+def test_one_that_fails_among_others_is_named():
+    with pytest.raises(SampleError, match="item 2 of the data set, 'x'.*position 5: ZeroDivisionError: of its own"):
+        MappedDataset("abx", Together()).__getitems__([Draw(0, 1), Draw(2, 5), Draw(1, 6)])
+    with pytest.raises(IndexError):
+        MappedDataset("ab", Together()).__getitems__([Draw(0, 1), Draw(2, 2)])

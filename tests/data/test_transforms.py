@@ -44,6 +44,19 @@ def test_a_pipeline_is_a_function_of_image_and_generator(image):
     assert np.array_equal(np.asarray(image), before)
 
 
+@pytest.mark.parametrize("position", range(20))
+def test_a_tensor_gets_the_pixels_and_the_draws_of_a_pil_image(image, position):
+    steps = [RandomFlip(), Pad(2), RandomCrop((14, 7)), RandomAffine(10, 0.1, (0.9, 1.1), 5)]
+    for transform in (*steps, Compose(steps)):
+        first, second = rng(position), rng(position)
+        expected = ToTensor()(transform(image, first))
+        tensor = ToTensor()(image)
+        before = tensor.clone()
+        assert torch.equal(transform(tensor, second), expected)
+        assert torch.equal(tensor, before), "the given one stays as it is"
+        assert first.random() == second.random()
+
+
 def test_global_generators_have_no_part_in_it(image):
     first = PIPELINE(image, rng())
     random.seed(1), np.random.seed(1), torch.manual_seed(1)
@@ -74,8 +87,9 @@ def test_pad_and_crop(image):
     assert padded.size == (14, 22) and padded.getpixel((0, 0)) == (0, 0, 0)
     places = {RandomCrop((16, 8))(padded, rng(i)).tobytes() for i in range(300)}
     assert len(places) == 49
-    with pytest.raises(ValueError, match="cannot cut 20 x 8 .* out of 16 x 8"):
-        RandomCrop((20, 8))(image, rng())
+    for given in (image, ToTensor()(image)):
+        with pytest.raises(ValueError, match="cannot cut 20 x 8 .* out of 16 x 8"):
+            RandomCrop((20, 8))(given, rng())
 
 
 def test_an_affine_that_changes_nothing(image):

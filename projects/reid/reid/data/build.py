@@ -1,10 +1,12 @@
 """Loaders, samplers and transforms of re-ID from the config."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch.utils.data import DataLoader
 
 from steploop import data
@@ -40,19 +42,54 @@ class ReidMapper:
     """Reads an item's image and transforms it.
 
     Args:
-        transform: makes a uint8 tensor (3, H, W) of a PIL image.
+        transform: makes a uint8 tensor (3, H, W) of what `prepare` returns.
+        prepare: what is done to an image before anything random; None does nothing.
+        cache: keeps what `prepare` makes, by `image_key`; None keeps nothing.
     """
 
-    def __init__(self, transform: data.Transform) -> None:
+    def __init__(
+        self,
+        transform: data.Transform,
+        *,
+        prepare: Callable[[Image.Image], torch.Tensor] | None = None,
+        cache: data.ImageCache | None = None,
+    ) -> None:
         self.transform = transform
+        self.prepare = prepare
+        self.cache = cache
 
     def __call__(self, item: ReidItem, rng: np.random.Generator) -> dict[str, Any]:
         """Return the sample: "images" uint8 (3, H, W), "targets" and "camids" int, "img_paths" str."""
-        image = data.read_image(item.img_path)
-        if item.turns:
-            image = image.rotate(90 * item.turns, expand=True)  # exact for quarter turns
-        image = self.transform(image, rng)
-        return {"images": image, "targets": item.pid, "camids": item.camid, "img_paths": item.img_path}
+        return self.map_together([item], [rng])[0]
+
+    def map_together(self, items: Sequence[ReidItem], rngs: Sequence[np.random.Generator]) -> list[dict[str, Any]]:
+        """Return a sample of each item."""
+        images = [self.transform(image, rng) for image, rng in zip(self._images(items), rngs)]
+        return [
+            {"images": image, "targets": item.pid, "camids": item.camid, "img_paths": item.img_path}
+            for item, image in zip(items, images)
+        ]
+
+    def _images(self, items: Sequence[ReidItem]) -> list[Any]:
+        """Return what is made of the items before anything random."""
+        if self.cache is not None:
+            return [self.cache.get(image_key(item), functools.partial(self._prepared, item)) for item in items]
+        images = [_read(item) for item in items]
+        return images if self.prepare is None else [self.prepare(image) for image in images]
+
+    def _prepared(self, item: ReidItem) -> Any:
+        image = _read(item)
+        return image if self.prepare is None else self.prepare(image)
+
+
+def _read(item: ReidItem) -> Image.Image:
+    image = data.read_image(item.img_path)
+    return image.rotate(90 * item.turns, expand=True) if item.turns else image  # exact for quarter turns
+
+
+def image_key(item: ReidItem) -> tuple[str, int]:
+    """Return what the pixels of an item depend on."""
+    return item.img_path, item.turns
 
 
 class IndexedMapper:
@@ -68,35 +105,46 @@ class IndexedMapper:
 
 
 def build_train_transforms(cfg: CfgNode) -> data.Compose:
-    """Return the random transforms of INPUT, for images of INPUT.SIZE_TRAIN."""
+    """Return the random transforms of INPUT, for uint8 tensors of INPUT.SIZE_TRAIN."""
     options = cfg.INPUT
-    size = options.SIZE_TRAIN
-    transforms: list[data.Transform] = [data.Resize(size)]
+    transforms: list[data.Transform] = []
     if options.FLIP.ENABLED:
         transforms.append(data.RandomFlip(options.FLIP.PROB))
     if options.PADDING.ENABLED:
-        transforms += [data.Pad(options.PADDING.SIZE), data.RandomCrop(size)]
+        transforms += [data.Pad(options.PADDING.SIZE), data.RandomCrop(options.SIZE_TRAIN)]
     if options.AFFINE.ENABLED:
         affine = options.AFFINE
         transforms.append(data.RandomAffine(affine.DEGREES, affine.TRANSLATE, affine.SCALE, affine.SHEAR))
-    transforms.append(data.ToTensor())
     if options.REA.ENABLED:
         transforms.append(data.RandomErasing(options.REA.PROB, value=cfg.MODEL.PIXEL_MEAN))
     return data.Compose(transforms)
 
 
 def build_test_transforms(cfg: CfgNode) -> data.Compose:
-    """Return the transforms that bring an image to INPUT.SIZE_TEST; nothing in them is random."""
-    return data.Compose([data.Resize(cfg.INPUT.SIZE_TEST), data.ToTensor()])
+    """Return the transform that brings an image to a uint8 tensor of INPUT.SIZE_TEST; nothing in it is random."""
+    return data.Compose([data.ResizeToTensor(cfg.INPUT.SIZE_TEST)])
+
+
+def build_train_mapper(cfg: CfgNode, items: Sequence[ReidItem]) -> ReidMapper:
+    """Return what makes training samples, with a cache of `items` if DATALOADER.CACHE asks for one.
+
+    Raises:
+        ValueError: DATALOADER.CACHE does not hold one image.
+        RuntimeError: the machine has too little shared memory.
+    """
+    resize = data.ResizeToTensor(cfg.INPUT.SIZE_TRAIN)
+    mebibytes = cfg.DATALOADER.CACHE
+    cache = data.ImageCache(map(image_key, items), (3, resize.height, resize.width), mebibytes) if mebibytes else None
+    return ReidMapper(build_train_transforms(cfg), prepare=resize, cache=cache)
 
 
 def build_reid_train_loader(
     cfg: CfgNode, dataset: ReidDataset, *, seed: int, rank: int = 0, world_size: int = 1, start: int = 0
-) -> data.TrainLoader:
+) -> data.TrainLoader | data.Prefetcher:
     """Return the infinite loader of `dataset.train`.
 
     A batch is {"images": uint8 (B, 3, H, W), "targets": int64 (B,), "camids": int64 (B,), "img_paths": list[str]}, with
-    B = SOLVER.IMS_PER_BATCH / world_size / SOLVER.ACCUMULATE.
+    B = SOLVER.IMS_PER_BATCH / world_size / SOLVER.ACCUMULATE. Where MODEL.DEVICE is a GPU, its tensors are there.
 
     Args:
         cfg: the config.
@@ -120,13 +168,14 @@ def build_reid_train_loader(
         micro_batches=cfg.SOLVER.ACCUMULATE,
     )
     batches.seek(start)
-    return data.TrainLoader(
-        data.MappedDataset(dataset.train, ReidMapper(build_train_transforms(cfg)), seed),
+    loader = data.TrainLoader(
+        data.MappedDataset(dataset.train, build_train_mapper(cfg, dataset.train), seed),
         batches,
         num_workers=cfg.DATALOADER.NUM_WORKERS,
         seed=seed,
-        pin_memory=_pins_memory(cfg),
+        pin_memory=data.is_on_gpu(cfg),
     )
+    return data.prefetched(loader, cfg)
 
 
 def build_reid_test_loader(
@@ -149,10 +198,6 @@ def build_reid_test_loader(
         rank=rank,
         world_size=world_size,
         num_workers=cfg.DATALOADER.NUM_WORKERS,
-        pin_memory=_pins_memory(cfg),
+        pin_memory=data.is_on_gpu(cfg),
     )
     return loader, len(dataset.query)
-
-
-def _pins_memory(cfg: CfgNode) -> bool:
-    return torch.cuda.is_available() and cfg.MODEL.DEVICE != "cpu"

@@ -1,4 +1,6 @@
+import functools
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,7 +9,19 @@ from PIL import Image
 
 from market_folder import SIZE, write_market
 from steploop.config import get_cfg
-from steploop.data import SampleError, ToTensor, sample_rng
+from steploop.data import (
+    Compose,
+    ImageCache,
+    Pad,
+    RandomAffine,
+    RandomCrop,
+    RandomErasing,
+    RandomFlip,
+    Resize,
+    SampleError,
+    ToTensor,
+    sample_rng,
+)
 from steploop.projects.reid import add_reid_config
 from steploop.projects.reid.data import (
     REID_SAMPLER_REGISTRY,
@@ -20,6 +34,7 @@ from steploop.projects.reid.data import (
     get_dataset,
     read_market1501,
 )
+from steploop.projects.reid.data.build import build_train_mapper
 from steploop.projects.reid.data.dataset import turn_identities
 
 
@@ -156,11 +171,63 @@ def names(transforms):
 
 
 def test_transforms_follow_the_config():
-    assert names(build_test_transforms(make_cfg())) == ["Resize", "ToTensor"]
-    everything = ["Resize", "RandomFlip", "Pad", "RandomCrop", "RandomAffine", "ToTensor", "RandomErasing"]
+    assert names(build_test_transforms(make_cfg())) == ["ResizeToTensor"]
+    everything = ["RandomFlip", "Pad", "RandomCrop", "RandomAffine", "RandomErasing"]
     assert names(build_train_transforms(make_cfg(INPUT__AFFINE__ENABLED=True))) == everything
     off = {f"INPUT__{name}__ENABLED": False for name in ("FLIP", "PADDING", "REA")}
-    assert names(build_train_transforms(make_cfg(**off))) == ["Resize", "ToTensor"]
+    assert names(build_train_transforms(make_cfg(**off))) == []
+
+
+@pytest.mark.parametrize("size", [(24, 12), (32, 16)])
+def test_a_training_image_is_what_pillow_makes_of_it(dataset, size):
+    cfg = make_cfg(INPUT__SIZE_TRAIN=size, INPUT__AFFINE__ENABLED=True)
+    item, mapper = dataset.train[0], build_train_mapper(cfg, dataset.train)
+    steps = [Resize(size), RandomFlip(), Pad(2), RandomCrop(size), RandomAffine(10, 0.05, (0.9, 1.1), 5), ToTensor()]
+    one_by_one = Compose([*steps, RandomErasing(value=cfg.MODEL.PIXEL_MEAN)])
+    for position in range(10):
+        expected = one_by_one(Image.open(item.img_path), sample_rng(0, position))
+        assert torch.equal(mapper(item, sample_rng(0, position))["images"], expected)
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.parametrize("kept", [3, 40])
+def test_a_cache_changes_no_pixel(dataset, monkeypatch, num_workers, kept):
+    turned = turn_identities(dataset, 2)
+    expected = take(build_reid_train_loader(make_cfg(), turned, seed=1), 12)
+    # Whole mebibytes hold all of these tiny images.
+    monkeypatch.setattr(ImageCache, "__init__", functools.partialmethod(bounded, kept, ImageCache.__init__))
+    loader = build_reid_train_loader(make_cfg(DATALOADER__CACHE=1, DATALOADER__NUM_WORKERS=num_workers), turned, seed=1)
+    assert loader.dataset.mapper.cache.capacity == kept
+    loader.seek(2)
+    found = take(loader, 10)
+    loader.seek(7)
+    for batch, other in zip([*found, *take(loader, 5)], [*expected[2:], *expected[7:]], strict=True):
+        assert torch.equal(batch["images"], other["images"])
+        assert batch["img_paths"] == other["img_paths"]
+
+
+def bounded(self, kept, initialise, keys, shape, mebibytes):
+    initialise(self, keys, shape, kept * (8 + 3 * 24 * 12) / 2**20)
+
+
+def test_an_image_in_the_cache_is_not_read_again(tmp_path):
+    root = write_market(tmp_path / "market", num_train=4)
+    dataset = ReidDataset("market", *read_market1501(root))
+    loader = build_reid_train_loader(make_cfg(DATALOADER__CACHE=1), dataset, seed=0)
+    expected = take(loader, 4)  # of four identities each, two images at a time: every image
+    for item in dataset.train:
+        Path(item.img_path).unlink()
+    again = take(loader, 4)
+    assert all(torch.equal(batch["images"], other["images"]) for batch, other in zip(again, expected))
+
+
+def test_a_cache_too_small_for_an_image_is_an_error(dataset):
+    with pytest.raises(ValueError, match=r"1 MiB does not hold one image of \(3, 2000, 1000\).*raise DATALOADER.CACHE"):
+        build_reid_train_loader(make_cfg(DATALOADER__CACHE=1, INPUT__SIZE_TRAIN=[2000, 1000]), dataset, seed=0)
+
+
+def test_no_cache_is_made_unless_asked_for(dataset):
+    assert build_reid_train_loader(make_cfg(), dataset, seed=0).dataset.mapper.cache is None
 
 
 def test_without_random_transforms_the_pixels_are_those_of_the_files(dataset):

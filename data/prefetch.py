@@ -1,0 +1,134 @@
+"""Brings batches to the GPU while it still computes the step before."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+
+from steploop.config import CfgNode, resolve_device
+
+from .loader import TrainLoader
+
+
+def prefetched(loader: TrainLoader, cfg: CfgNode) -> "TrainLoader | Prefetcher":
+    """Return the loader as it is, or, where MODEL.DEVICE is a GPU, in a Prefetcher.
+
+    Raises:
+        ValueError: MODEL.DEVICE is not available.
+    """
+    return Prefetcher(loader, resolve_device(cfg.MODEL.DEVICE)) if is_on_gpu(cfg) else loader
+
+
+def is_on_gpu(cfg: CfgNode) -> bool:
+    """Say whether MODEL.DEVICE is a GPU, for which batches are to be put into pinned memory.
+
+    Raises:
+        ValueError: MODEL.DEVICE is not available.
+    """
+    return resolve_device(cfg.MODEL.DEVICE).type == "cuda"
+
+
+class Prefetcher:
+    """A loader whose batches lie on a CUDA device.
+
+    While a batch is worked on, the next one is copied on a stream of its own. The copy waits for nothing and nothing
+    waits for it but the kernels that need it; the loader should put its batches into pinned memory, or the copy makes
+    the process wait. One batch is read ahead; as a loader is entered at a step, a resumed run sees no difference. What
+    the loader raises for a batch is raised when that batch is asked for, not before.
+
+    Args:
+        loader: an endless one; its batches are tensors, in dicts, lists and tuples, with anything else between.
+        device: a CUDA device; without an index, the process's current one.
+    """
+
+    def __init__(self, loader: TrainLoader, device: torch.device) -> None:
+        self.loader = loader
+        self.device = device
+        self._batches: _Ahead | None = None
+
+    @property
+    def dataset(self) -> Any:
+        """The data set of the loader."""
+        return self.loader.dataset
+
+    @property
+    def batch_sampler(self) -> Any:
+        """The batch sampler of the loader."""
+        return self.loader.batch_sampler
+
+    @property
+    def batch_size(self) -> int:
+        """Samples of one optimizer step over all ranks and micro-batches."""
+        return self.loader.batch_size
+
+    @property
+    def epoch_length(self) -> int:
+        """Samples of one epoch over all ranks."""
+        return self.loader.epoch_length
+
+    def items_at(self, step: int) -> list[Any]:
+        """Return the items of this rank's part of a step's batch, without reading them."""
+        return self.loader.items_at(step)
+
+    def seek(self, step: int) -> None:
+        """Let the next iterator start at `step` >= 0."""
+        self.loader.seek(step)
+
+    def __iter__(self) -> Iterator[Any]:
+        self.close()
+        self._batches = _Ahead(iter(self.loader), self.device)
+        return self._batches
+
+    def close(self) -> None:
+        """End the running iterator and the loader's workers. The loader can be iterated over again."""
+        if self._batches is not None:
+            self._batches.close()
+            self._batches = None
+        self.loader.close()
+
+
+class _Ahead(Iterator[Any]):
+    """An iterator that is one batch ahead of who asks."""
+
+    def __init__(self, batches: Iterator[Any], device: torch.device) -> None:
+        self._batches = batches
+        self._device = device
+        self._stream = torch.cuda.Stream(device)
+        self._fetched: tuple[Any, Exception | None] | None = None
+
+    def __next__(self) -> Any:
+        batch, error = self._fetched or self._fetch()
+        self._fetched = None
+        if error is not None:
+            raise error
+        stream = torch.cuda.current_stream(self._device)
+        stream.wait_stream(self._stream)
+        # Another stream allocated the tensors. Without this their memory would be given to a later batch as soon as
+        # they are dropped, though kernels still read it.
+        map_tensors(lambda tensor: tensor.record_stream(stream), batch)
+        self._fetched = self._fetch()
+        return batch
+
+    def close(self) -> None:
+        self._fetched = None  # what is asked for from now on, the closed loader refuses
+
+    def _fetch(self) -> tuple[Any, Exception | None]:
+        """Read a batch and start its copy; return it, or the error that is to be raised in its turn."""
+        try:
+            batch = next(self._batches)
+        except Exception as error:
+            return None, error
+        with torch.cuda.stream(self._stream):
+            return map_tensors(lambda tensor: tensor.to(self._device, non_blocking=True), batch), None
+
+
+def map_tensors(function: Callable[[torch.Tensor], Any], batch: Any) -> Any:
+    """Return `batch` with each tensor in it replaced; dicts, lists and tuples are entered, all else stays as it is."""
+    if isinstance(batch, torch.Tensor):
+        return function(batch)
+    if isinstance(batch, dict):
+        return {key: map_tensors(function, value) for key, value in batch.items()}
+    if isinstance(batch, list | tuple):
+        parts = [map_tensors(function, value) for value in batch]
+        return type(batch)(*parts) if hasattr(batch, "_fields") else type(batch)(parts)
+    return batch
