@@ -1,7 +1,7 @@
 """Names to classes and functions, so that a config can choose one."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from fvcore.common.registry import Registry as _Registry
@@ -50,24 +50,27 @@ class Registry(_Registry):
             "A class of your own is registered when its module is imported."
         )
 
-    def build(self, config: Mapping[str, Any], **defaults: Any) -> Any:
-        """Call what ``config["type"]`` names with the rest of `config` as keyword arguments.
+    def build(self, config: Mapping[str, Any], /, **defaults: Any) -> Any:
+        """Call what ``config["type"]`` stands for with the rest of `config` as keyword arguments.
 
         Args:
-            config: ``{"type": "Name", **arguments}``; it is not changed.
+            config: ``{"type": "Name", **arguments}``; the type may also be a class or function itself, registered or
+                not. It is not changed, and dicts inside it are passed on as they are.
             defaults: arguments that `config` need not name; it wins where both do.
 
         Raises:
-            TypeError: `config` is no mapping, has no str "type", or its arguments do not fit.
+            TypeError: `config` is no mapping, has no "type", or its arguments do not fit.
             UnknownKeyError: nothing has that name.
         """
-        if not isinstance(config, Mapping) or not isinstance(config.get("type"), str):
+        kind = config.get("type") if isinstance(config, Mapping) else None
+        if not isinstance(kind, str) and not callable(kind):
             raise TypeError(
                 f'{self._name}: expected a mapping with a "type", such as {{"type": "Name"}}; came {config!r}'
             )
         arguments = {**defaults, **config}
-        name = arguments.pop("type")
-        factory = self.get(name)
+        del arguments["type"]
+        factory = self.get(kind) if isinstance(kind, str) else kind
+        name = kind if isinstance(kind, str) else getattr(kind, "__name__", repr(kind))
         self._check_arguments(name, factory, arguments)
         return factory(**arguments)
 
@@ -93,6 +96,14 @@ class Registry(_Registry):
             signature.bind(**arguments)
         except TypeError as err:
             came = ", ".join(f"{key}={value!r:.40}" for key, value in arguments.items()) or "none"
+            hint = _nearest_argument(signature, arguments)
             raise TypeError(
-                f"the registry {self._name} cannot build {name}{signature}: {err}; the arguments came as {came}"
+                f"the registry {self._name} cannot build {name}{signature}: {err}{hint}; the arguments came as {came}"
             ) from None
+
+
+def _nearest_argument(signature: inspect.Signature, arguments: Iterable[str]) -> str:
+    """Return what the first unexpected argument was probably meant to be, as a part of a sentence, or ""."""
+    unknown = [key for key in arguments if key not in signature.parameters]
+    close = nearest(unknown[0], signature.parameters) if unknown else None
+    return f" (did you mean {close!r}?)" if close else ""

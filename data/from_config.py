@@ -9,10 +9,12 @@ from torch.utils.data import DataLoader
 
 from steploop.config import CfgNode
 
+from .build_sampler import build_train_sampler
 from .catalog import DatasetCatalog
 from .loader import TrainLoader, build_test_loader
 from .mapped import MappedDataset
-from .samplers import StepBatchSampler, TrainingSampler
+from .prefetch import Prefetcher, is_on_gpu, prefetched
+from .samplers import StepBatchSampler
 
 
 def as_it_is(item: Any, rng: np.random.Generator) -> Any:
@@ -20,39 +22,45 @@ def as_it_is(item: Any, rng: np.random.Generator) -> Any:
     return item
 
 
-def train_loader_from_config(cfg: CfgNode, *, rank: int = 0, world_size: int = 1) -> TrainLoader:
-    """Return an endless loader of all data sets in DATASETS.TRAIN together, shuffled in each epoch.
+def train_loader_from_config(cfg: CfgNode, *, rank: int = 0, world_size: int = 1) -> TrainLoader | Prefetcher:
+    """Return an endless loader of all data sets in DATASETS.TRAIN together, in the order of DATALOADER.SAMPLER_TRAIN.
 
-    A data set is a sequence of samples: dicts of tensors, numbers and strings.
+    A data set is a sequence of samples: dicts of tensors, numbers and strings. Where MODEL.DEVICE is a GPU, the tensors
+    of a batch are there.
 
     Raises:
-        ValueError: DATASETS.TRAIN is empty, or the batch cannot be split over the processes.
-        KeyError: a name is not registered in the DatasetCatalog.
+        ValueError: DATASETS.TRAIN is empty, the batch cannot be split over the processes, or the sampler looks at a
+            field that the samples lack.
+        KeyError: a name is not registered in the DatasetCatalog, or no sampler has that name.
     """
     if not cfg.DATASETS.TRAIN:
         raise ValueError("DATASETS.TRAIN is empty: name at least one registered data set to train on")
     items: Sequence[Any] = list(chain.from_iterable(DatasetCatalog.get(name) for name in cfg.DATASETS.TRAIN))
     batches = StepBatchSampler(
-        TrainingSampler(len(items), seed=cfg.SEED),
+        build_train_sampler(cfg, items, cfg.SEED),
         cfg.SOLVER.IMS_PER_BATCH,
         rank=rank,
         world_size=world_size,
         micro_batches=cfg.SOLVER.ACCUMULATE,
     )
     dataset = MappedDataset(items, as_it_is, cfg.SEED)
-    return TrainLoader(dataset, batches, num_workers=cfg.DATALOADER.NUM_WORKERS, seed=cfg.SEED)
+    workers = cfg.DATALOADER.NUM_WORKERS
+    loader = TrainLoader(dataset, batches, num_workers=workers, seed=cfg.SEED, pin_memory=is_on_gpu(cfg))
+    return prefetched(loader, cfg)
 
 
-def test_loader_from_config(cfg: CfgNode, name: str, *, rank: int = 0, world_size: int = 1) -> DataLoader[Any]:
-    """Return a loader of this process's part of one registered data set, each sample once.
+def test_loader_from_config(cfg: CfgNode, *names: str, rank: int = 0, world_size: int = 1) -> DataLoader[Any]:
+    """Return a loader of this process's part of registered data sets, one set after the other, each sample once.
 
     Raises:
-        KeyError: the name is not registered in the DatasetCatalog.
+        KeyError: a name is not registered in the DatasetCatalog.
     """
+    items: Sequence[Any] = list(chain.from_iterable(DatasetCatalog.get(name) for name in names))
     return build_test_loader(
-        MappedDataset(list(DatasetCatalog.get(name)), as_it_is),
+        MappedDataset(items, as_it_is),
         cfg.TEST.IMS_PER_BATCH,
         rank=rank,
         world_size=world_size,
         num_workers=cfg.DATALOADER.NUM_WORKERS,
+        pin_memory=is_on_gpu(cfg),
     )

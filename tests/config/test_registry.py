@@ -53,6 +53,22 @@ def test_build(registry):
     model = registry.build(config, depth=50, width=32)
     assert (model.depth, model.width) == (18, 32) and config == {"type": "ResNet", "depth": 18}
     assert registry.build(CfgNode({"type": "plain", "a": 1})) == {"a": 1}
+    assert registry.build({"type": "plain", "config": 1, "nested": {"type": "x"}}) == {
+        "config": 1,
+        "nested": {"type": "x"},
+    }
+    assert registry.build({"type": "plain"}, config=2) == {"config": 2}
+
+
+def test_the_type_may_be_a_class(registry):
+    class Other:
+        def __init__(self, depth):
+            self.depth = depth
+
+    made = registry.build({"type": Other}, depth=3)
+    assert isinstance(made, Other) and made.depth == 3 and "Other" not in registry
+    with pytest.raises(TypeError, match=r"BACKBONE cannot build Other\(depth\): missing.*'depth'"):
+        registry.build({"type": Other})
 
 
 @pytest.mark.parametrize("config", [None, "ResNet", [], {}, {"depth": 1}, {"type": 3}, {"type": None}])
@@ -68,8 +84,10 @@ def test_build_with_wrong_arguments(registry):
         TypeError, match=r"registry BACKBONE cannot build ResNet\(depth.*missing.*'depth'.*came as width=1"
     ):
         registry.build({"type": "ResNet", "width": 1})
-    with pytest.raises(TypeError, match=r"unexpected.*'dpth'.*came as depth=1, dpth=1"):
+    with pytest.raises(TypeError, match=r"unexpected.*'dpth' \(did you mean 'depth'\?\); .*came as depth=1, dpth=1"):
         registry.build({"type": "ResNet", "depth": 1, "dpth": 1})
+    with pytest.raises(TypeError, match=r"unexpected.*'colour'; the arguments came as depth=1, colour=1"):
+        registry.build({"type": "ResNet", "depth": 1, "colour": 1})
 
 
 def test_an_error_inside_the_constructor_is_its_own(registry):

@@ -1,8 +1,10 @@
 import pytest
+import torch
 
+import tiny_project  # noqa: F401  # registers "tiny"
 from steploop.config import get_cfg
+from steploop.data import Prefetcher, TrainLoader, train_loader_from_config
 from steploop.data import test_loader_from_config as make_test_loader
-from steploop.data import train_loader_from_config
 
 
 def cfg(*overrides):
@@ -27,6 +29,11 @@ def test_several_sets_are_trained_on_together():
     assert next(iter(loader))["x"].shape == (8, 3)
 
 
+def test_the_sampler_is_the_one_that_the_config_names():
+    options = ("DATALOADER.SAMPLER_TRAIN", "RandomSubsetTrainingSampler", "DATALOADER.RANDOM_SUBSET_RATIO", "0.1")
+    assert train_loader_from_config(cfg(*options)).epoch_length == 8
+
+
 def test_ranks_share_a_batch():
     whole = next(iter(train_loader_from_config(cfg())))["x"]
     half = next(iter(train_loader_from_config(cfg(), rank=1, world_size=2)))["x"]
@@ -42,3 +49,18 @@ def test_errors_name_the_key():
         train_loader_from_config(cfg("DATASETS.TRAIN", "()"))
     with pytest.raises(KeyError, match="did you mean 'tiny'"):
         train_loader_from_config(cfg("DATASETS.TRAIN", "('tinny',)"))
+
+
+def test_batches_go_to_a_gpu_where_the_model_is_there(monkeypatch):
+    monkeypatch.setattr("steploop.data.prefetch.resolve_device", torch.device)
+    assert isinstance(train_loader_from_config(cfg("MODEL.DEVICE", "cpu")), TrainLoader)
+    loader = train_loader_from_config(cfg("MODEL.DEVICE", "cuda"))
+    assert isinstance(loader, Prefetcher)
+    assert loader.loader._loader.pin_memory
+    assert loader.device == torch.device("cuda")
+
+
+def test_a_test_loader_of_several_sets_has_one_after_the_other():
+    loader = make_test_loader(cfg("TEST.IMS_PER_BATCH", "25"), "tiny", "tiny")
+    rows = torch.cat([batch["x"] for batch in loader])
+    assert len(rows) == 80 and rows[:40].equal(rows[40:])

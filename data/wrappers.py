@@ -1,0 +1,140 @@
+"""Data sets made of other ones: joined, repeated, balanced, or a part of one.
+
+They take and are sequences of items and copy none, so they can be put into each other. What is random in them is drawn
+once; to draw anew in each epoch, use a sampler.
+"""
+
+from abc import abstractmethod
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import Generic, TypeVar, overload
+
+import numpy as np
+
+from .repeat_factor import Labels, repeat_factors
+from .weighted import draw_subset
+
+T = TypeVar("T")
+
+
+class _Items(Sequence[T], Generic[T]):
+    """A sequence by the rule for one item; slices are lists."""
+
+    @abstractmethod
+    def item_at(self, index: int) -> T:
+        """Return the item at `index`, 0 <= index < len(self)."""
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[T]: ...
+    def __getitem__(self, index: int | slice) -> T | list[T]:
+        places = range(len(self))[index]  # also refuses what is out of range
+        return [self.item_at(place) for place in places] if isinstance(places, range) else self.item_at(places)
+
+
+class ConcatDataset(_Items[T]):
+    """Several data sets, one after the other.
+
+    Args:
+        parts: the data sets; empty ones are allowed.
+    """
+
+    def __init__(self, *parts: Sequence[T]) -> None:
+        self.parts = parts
+        self._ends = np.cumsum([len(part) for part in parts], dtype=np.int64).tolist()
+
+    def item_at(self, index: int) -> T:
+        """Return an item of the part that holds it."""
+        part = bisect_right(self._ends, index)
+        return self.parts[part][index - (self._ends[part] - len(self.parts[part]))]
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+
+class RepeatDataset(_Items[T]):
+    """A data set several times over.
+
+    Args:
+        items: the data set.
+        times: >= 1.
+
+    Raises:
+        ValueError: `times` is below 1.
+    """
+
+    def __init__(self, items: Sequence[T], times: int) -> None:
+        if times < 1:
+            raise ValueError(f"expected to repeat a data set at least once, got {times} times")
+        self.items = items
+        self.times = times
+
+    def item_at(self, index: int) -> T:
+        """Return the item, going round."""
+        return self.items[index % len(self.items)]
+
+    def __len__(self) -> int:
+        return len(self.items) * self.times
+
+
+class Subset(_Items[T]):
+    """The items of a data set at given places, in that order; a place may come several times.
+
+    Args:
+        items: the data set.
+        indices: places in it, each from 0 to its length - 1.
+
+    Raises:
+        IndexError: there is no such place.
+    """
+
+    def __init__(self, items: Sequence[T], indices: Sequence[int] | np.ndarray) -> None:
+        self.items = items
+        self.indices = np.asarray(indices, dtype=np.int64)
+        if len(self.indices) and not (self.indices.min() >= 0 and self.indices.max() < len(items)):
+            raise IndexError(
+                f"expected places from 0 to {len(items) - 1}, got {self.indices.min()} to {self.indices.max()}"
+            )
+
+    def item_at(self, index: int) -> T:
+        """Return the item at a place."""
+        return self.items[int(self.indices[index])]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+class RandomSubset(Subset[T]):
+    """A random part of a data set, in its order.
+
+    Args:
+        items: the data set; not empty.
+        ratio: the share of it, in (0, 1]; at least one item is taken.
+        seed: of the choice, >= 0.
+
+    Raises:
+        ValueError: the ratio is no share.
+    """
+
+    def __init__(self, items: Sequence[T], ratio: float, seed: int = 0) -> None:
+        super().__init__(items, draw_subset(len(items), ratio, seed))
+
+
+class ClassBalancedDataset(Subset[T]):
+    """A data set in which the items of rare labels come several times: their repeat factor, rounded up.
+
+    Args:
+        items: the data set.
+        labels: of each item: a label, or a list, tuple or set of them.
+        oversample_thr: labels of a smaller share of the items are repeated; see `repeat_factors`.
+
+    Raises:
+        ValueError: the threshold is no share, or there is not a label for each item.
+    """
+
+    def __init__(self, items: Sequence[T], labels: Sequence[Labels], oversample_thr: float) -> None:
+        if len(labels) != len(items):
+            raise ValueError(f"expected a label for each of the {len(items)} items, got {len(labels)}")
+        times = np.ceil(repeat_factors(labels, oversample_thr)).astype(np.int64)
+        super().__init__(items, np.repeat(np.arange(len(items)), times))
