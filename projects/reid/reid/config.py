@@ -78,6 +78,8 @@ def add_reid_config(cfg: CN) -> None:
     cfg.DATALOADER.NUM_INSTANCE = 4
     # "cosine" or "euclidean".
     cfg.TEST.METRIC = "cosine"
+    # What comparing queries with a gallery may take beside their features, in MiB; it does not change the figures.
+    cfg.TEST.MEMORY_MIB = 512
     # Orientations in which an image is looked at: 1, 2 (also upside down) or 4 (each quarter turn).
     cfg.TEST.TURNS = 1
     # How many queries are drawn in the picture of ranked retrievals; 0 draws none.

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from steploop.config import CfgNode
+from steploop.config import CfgNode, resolve_device
 from steploop.engine import DefaultTrainer, comm, get_event_storage, has_event_storage
 
 # Importing them registers the models and the data sets.
@@ -40,6 +40,18 @@ class ReidTrainer(DefaultTrainer):
         )
 
     @classmethod
+    def build_val_loader(cls, cfg: CfgNode) -> Any:
+        """Refuse: people who were not trained on are no classes of the heads, so nothing has a loss.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError(
+            "DATASETS.VAL cannot be measured here: identities that were not trained on have no class, and so no loss. "
+            "Name the set in DATASETS.TEST, and watch its mAP (TEST.EVAL_PERIOD)"
+        )
+
+    @classmethod
     def build_test_loader(cls, cfg: CfgNode, dataset_name: str) -> Any:
         """Return this process's part of the queries and the gallery."""
         dataset = get_dataset(dataset_name)
@@ -58,11 +70,17 @@ class PicturingEvaluator(ReidEvaluator):
     image in TensorBoard.
 
     Raises:
-        ValueError: TEST.METRIC is unknown, TEST.VIS_QUERIES is negative, or there is no query.
+        ValueError: TEST.METRIC is unknown, TEST.MEMORY_MIB is below 1, TEST.VIS_QUERIES is negative, or there is no
+            query.
     """
 
     def __init__(self, cfg: CfgNode, dataset_name: str) -> None:
-        super().__init__(len(get_dataset(dataset_name).query), metric=cfg.TEST.METRIC)
+        super().__init__(
+            len(get_dataset(dataset_name).query),
+            metric=cfg.TEST.METRIC,
+            memory_mib=cfg.TEST.MEMORY_MIB,
+            device=resolve_device(cfg.MODEL.DEVICE),
+        )
         self._num_queries = cfg.TEST.VIS_QUERIES
         if self._num_queries < 0:
             raise ValueError(f"expected TEST.VIS_QUERIES >= 0 queries to draw, got {self._num_queries}")

@@ -4,55 +4,18 @@ A query's positives are few. What counts is how many negatives stand at or befor
 distances with a number costs far less than sorting it.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from .distances import pairwise_distance
+from .counting import count_up_to
+from .distances import distance_blocks
+from .result import RetrievalResult
 
-# From this many thresholds on, sorting a row costs less than comparing it with each.
-_SORT_FROM = 64
-
-
-@dataclass(frozen=True)
-class RetrievalResult:
-    """The figures of one ranking, as fractions in 0..1.
-
-    Attributes:
-        cmc: (max_rank,) share of valid queries with a positive among the first k + 1; constant beyond the gallery.
-        ap: (Q,) average precision of each query; NaN where a query is not valid.
-        inp: (Q,) inverse negative penalty (arXiv:2001.04193), number of positives / rank of the last; NaN likewise.
-        valid: (Q,) whether the gallery holds the query's identity under another camera.
-    """
-
-    cmc: NDArray[np.float64]
-    ap: NDArray[np.float64]
-    inp: NDArray[np.float64]
-    valid: NDArray[np.bool_]
-
-    @property
-    def mean_ap(self) -> float:
-        """MAP: the mean of `ap` over the valid queries."""
-        return float(self.ap[self.valid].mean())
-
-    @property
-    def mean_inp(self) -> float:
-        """MINP: the mean of `inp` over the valid queries."""
-        return float(self.inp[self.valid].mean())
-
-    @property
-    def num_skipped(self) -> int:
-        """The number of queries that were left out of every mean because they have no match."""
-        return int((~self.valid).sum())
-
-    def rank(self, k: int) -> float:
-        """Return Rank-k: the share of valid queries with a positive among the first `k` (from 1 to max_rank)."""
-        if not 1 <= k <= len(self.cmc):
-            raise ValueError(f"Rank-{k} was not computed: choose k in 1..{len(self.cmc)} or raise max_rank")
-        return float(self.cmc[k - 1])
+# Queries and their pairs with images of the same identity that are prepared in the same calls: 30 MB at most.
+_TOGETHER = 256
+_PAIRS = 2**18
 
 
 def rank_distances(
@@ -80,12 +43,12 @@ def rank_distances(
     Raises:
         ValueError: shapes that do not fit, an empty query or gallery set, NaN distances, or no query with a match.
     """
-    matrix = distances.numpy(force=True) if isinstance(distances, Tensor) else np.asarray(distances)
-    ranking = _Ranking(query_pids, gallery_pids, query_camids, gallery_camids)
+    matrix = distances if isinstance(distances, Tensor) else np.asarray(distances)
+    ranking = Ranking(query_pids, gallery_pids, query_camids, gallery_camids)
     if matrix.shape != (ranking.num_queries, ranking.num_gallery):
         raise ValueError(
             f"expected distances of shape {(ranking.num_queries, ranking.num_gallery)} for these identities, "
-            f"got {matrix.shape}"
+            f"got {tuple(matrix.shape)}"
         )
     ranking.add(matrix)
     return ranking.result(max_rank)
@@ -101,7 +64,7 @@ def evaluate_retrieval(
     *,
     metric: str = "cosine",
     max_rank: int = 50,
-    memory_mb: int = 256,
+    memory_mib: int = 512,
     device: torch.device | str = "cpu",
 ) -> RetrievalResult:
     """Rank a gallery by its features' distances, a block of queries at a time (see `rank_distances`).
@@ -115,71 +78,115 @@ def evaluate_retrieval(
         gallery_camids: (G,) integers.
         metric: "cosine" or "euclidean" (see `pairwise_distance`).
         max_rank: the length of `RetrievalResult.cmc`.
-        memory_mb: how many MiB of distances are held at once; it does not change the result.
-        device: where the distances are computed.
+        memory_mib: what this may take beside the features (see `distance_blocks`); it does not change the result.
+        device: where the distances are computed and counted.
 
     Raises:
-        ValueError: as `rank_distances` and `pairwise_distance`; memory_mb below 1.
+        ValueError: as `rank_distances` and `pairwise_distance`; memory_mib does not hold one query's distances.
     """
-    ranking = _Ranking(query_pids, gallery_pids, query_camids, gallery_camids)
+    ranking = Ranking(query_pids, gallery_pids, query_camids, gallery_camids)
     if (len(query_features), len(gallery_features)) != (ranking.num_queries, ranking.num_gallery):
         raise ValueError(
             f"expected features of {ranking.num_queries} queries and {ranking.num_gallery} gallery items, as there are "
             f"identities; got {len(query_features)} and {len(gallery_features)}"
         )
-    if memory_mb < 1:
-        raise ValueError(f"memory_mb must be at least 1, got {memory_mb}")
-    gallery_features = gallery_features.to(device)
-    # float32, as pairwise_distance returns.
-    rows = max(1, memory_mb * 2**20 // (4 * ranking.num_gallery))
-    for block in query_features.split(rows):
-        ranking.add(pairwise_distance(block.to(device), gallery_features, metric).numpy(force=True))
+    for block in distance_blocks(query_features, gallery_features.to(device), metric, memory_mib=memory_mib):
+        ranking.add(block)
     return ranking.result(max_rank)
 
 
-class _Ranking:
-    """Takes rows of distances in the order of the queries and keeps three numbers of each."""
+class Ranking:
+    """Takes rows of distances in the order of the queries, as many at a time as one likes, and ranks the gallery.
+
+    Args:
+        query_pids: (Q,) integers.
+        gallery_pids: (G,) integers.
+        query_camids: (Q,) integers.
+        gallery_camids: (G,) integers.
+
+    Raises:
+        ValueError: shapes that do not fit, or an empty query or gallery set.
+    """
 
     def __init__(
         self, query_pids: ArrayLike, gallery_pids: ArrayLike, query_camids: ArrayLike, gallery_camids: ArrayLike
     ) -> None:
-        self.query_pids, self.query_camids = _labels(query_pids, query_camids, "query")
+        query, self._query_camids = _labels(query_pids, query_camids, "query")
         gallery, self._gallery_camids = _labels(gallery_pids, gallery_camids, "gallery")
-        self.num_queries, self.num_gallery = len(self.query_pids), len(gallery)
+        self.num_queries, self.num_gallery = len(query), len(gallery)
         # One sort finds the few gallery items of an identity for every query.
         self._order = np.argsort(gallery, kind="stable")
-        self._first = np.searchsorted(gallery, self.query_pids, side="left", sorter=self._order)
-        self._last = np.searchsorted(gallery, self.query_pids, side="right", sorter=self._order)
+        self._first = np.searchsorted(gallery, query, side="left", sorter=self._order)
+        self._sizes = np.searchsorted(gallery, query, side="right", sorter=self._order) - self._first
         self._done = 0
         self._best_rank = np.zeros(self.num_queries, dtype=np.int64)
         self._ap = np.full(self.num_queries, np.nan)
         self._inp = np.full(self.num_queries, np.nan)
 
-    def add(self, rows: NDArray[np.floating]) -> None:
-        """Rank the gallery for the next len(rows) queries."""
-        if np.isnan(rows.min()):
+    def add(self, distances: NDArray[np.number] | Tensor) -> None:
+        """Rank the gallery for the next queries.
+
+        Args:
+            distances: (R, G); a tensor on a GPU is counted there.
+
+        Raises:
+            ValueError: another shape, more rows than there are queries left, or NaN.
+        """
+        left = self.num_queries - self._done
+        if distances.ndim != 2 or len(distances) > left or distances.shape[1] != self.num_gallery:
+            raise ValueError(
+                f"expected distances of at most {left} queries to {self.num_gallery} gallery items, got shape "
+                f"{tuple(distances.shape)}"
+            )
+        rows: NDArray[np.number] | Tensor = distances
+        if isinstance(rows, Tensor) and rows.device.type == "cpu":
+            rows = _to_numpy(rows)
+        together = max(1, min(_TOGETHER, _PAIRS // max(1, self._sizes.max())))
+        for start in range(0, len(rows), together):
+            self._rank(rows[start : start + together])
+
+    def _rank(self, rows: NDArray[np.number] | Tensor) -> None:
+        if np.isnan(float(rows.min())):
             raise ValueError("some distances are NaN: nothing can be ranked by them")
-        for row in rows:
-            self._add_query(row)
+        queries = slice(self._done, self._done + len(rows))
+        self._done = queries.stop
+        row, values, positive = self._same_identity(rows, queries)
+        same = _not_after(row, values) - _starts(np.bincount(row, minlength=len(rows)))[row]
+        # Only positives from here on. What is as near as one of them and of another identity ranks before it.
+        row, values, same = row[positive], values[positive], same[positive]
+        sizes = np.bincount(row, minlength=len(rows))
+        starts = _starts(sizes)
+        found = np.arange(1, len(row) + 1) - starts[row]
+        ranks = count_up_to(rows, values, sizes) - same + found
+        precision = np.bincount(row, weights=found / ranks, minlength=len(rows))
+        valid = sizes > 0
+        starts, sizes = starts[valid], sizes[valid]
+        self._best_rank[queries][valid] = ranks[starts]
+        self._ap[queries][valid] = precision[valid] / sizes
+        self._inp[queries][valid] = sizes / ranks[starts + sizes - 1]
 
-    def _add_query(self, row: NDArray[np.floating]) -> None:
-        query, self._done = self._done, self._done + 1
-        same = self._order[self._first[query] : self._last[query]]
-        positives = np.sort(row[same[self._gallery_camids[same] != self.query_camids[query]]])
-        count = len(positives)
-        if count == 0:
-            return
-        negatives = _count_up_to(positives, row) - _count_up_to(positives, row[same])
-        found = np.arange(1, count + 1)
-        ranks = negatives + found
-        self._best_rank[query] = ranks[0]
-        self._ap[query] = (found / ranks).mean()
-        self._inp[query] = count / ranks[-1]
+    def _same_identity(
+        self, rows: NDArray[np.number] | Tensor, queries: slice
+    ) -> tuple[NDArray[np.int64], NDArray[np.number], NDArray[np.bool_]]:
+        """Return row, distance and "other camera" of all pairs of one identity, in the order of row and distance."""
+        first, sizes = self._first[queries], self._sizes[queries]
+        row = np.repeat(np.arange(len(rows)), sizes)
+        item = self._order[np.arange(len(row)) + np.repeat(first - _starts(sizes), sizes)]
+        values = _take(rows, row, item)
+        positive = self._gallery_camids[item] != self._query_camids[queries][row]
+        order = np.lexsort((values, row))
+        return row[order], values[order], positive[order]
 
-    def result(self, max_rank: int) -> RetrievalResult:
-        """Return the figures of all queries."""
+    def result(self, max_rank: int = 50) -> RetrievalResult:
+        """Return the figures of all queries, with a CMC of length `max_rank`.
+
+        Raises:
+            ValueError: max_rank is below 1, rows are missing, or no query has a match.
+        """
         if max_rank < 1:
             raise ValueError(f"max_rank must be at least 1, got {max_rank}")
+        if self._done < self.num_queries:
+            raise ValueError(f"got distances of {self._done} queries out of {self.num_queries}: add the others first")
         valid = self._best_rank > 0
         if not valid.any():
             raise ValueError(
@@ -191,11 +198,26 @@ class _Ranking:
         return RetrievalResult(cmc=cmc, ap=self._ap, inp=self._inp, valid=valid)
 
 
-def _count_up_to(thresholds: NDArray[np.floating], values: NDArray[np.floating]) -> NDArray[np.int64]:
-    """Return for each threshold how many values are not above it."""
-    if len(thresholds) >= _SORT_FROM:
-        return np.searchsorted(np.sort(values), thresholds, side="right")
-    return np.array([np.count_nonzero(values <= threshold) for threshold in thresholds])
+def _to_numpy(values: Tensor) -> NDArray[np.number]:
+    """Return the same values as an array; numpy has no bfloat16."""
+    return (values.float() if values.dtype == torch.bfloat16 else values).numpy(force=True)
+
+
+def _take(rows: NDArray[np.number] | Tensor, row: NDArray[np.int64], column: NDArray[np.int64]) -> NDArray[np.number]:
+    if isinstance(rows, Tensor):
+        return _to_numpy(rows[torch.from_numpy(row), torch.from_numpy(column)])
+    return rows[row, column]
+
+
+def _starts(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+    return sizes.cumsum() - sizes
+
+
+def _not_after(row: NDArray[np.int64], values: NDArray[np.number]) -> NDArray[np.int64]:
+    """Return for each of the sorted pairs how many pairs there are up to the last one that is equal to it."""
+    last = np.ones(len(row), dtype=np.bool_)
+    last[:-1] = (row[1:] != row[:-1]) | (values[1:] != values[:-1])
+    return np.flatnonzero(last)[last.cumsum() - last] + 1
 
 
 def _labels(pids: ArrayLike, camids: ArrayLike, which: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -16,7 +16,8 @@ from steploop.engine.evaluator import DatasetEvaluator
 
 from ..data.items import ReidItem
 from .distances import METRICS
-from .ranking import RetrievalResult, evaluate_retrieval
+from .ranking import evaluate_retrieval
+from .result import RetrievalResult
 
 logger = logging.getLogger(__name__)
 
@@ -52,8 +53,8 @@ class ReidEvaluator(DatasetEvaluator):
         num_query: the first `num_query` samples are the queries, all others the gallery.
         metric: "cosine" or "euclidean".
         max_rank: length of the CMC curve, at least 10.
-        memory_mb: how many MiB of distances are held at once.
-        device: where distances are computed.
+        memory_mib: what ranking may take beside the features.
+        device: where distances are computed and counted.
 
     Attributes:
         retrieval: after `evaluate`, on the main process, what the figures were computed from; else None.
@@ -65,7 +66,7 @@ class ReidEvaluator(DatasetEvaluator):
         *,
         metric: str = "cosine",
         max_rank: int = 50,
-        memory_mb: int = 256,
+        memory_mib: int = 512,
         device: torch.device | str = "cpu",
     ) -> None:
         if num_query < 1:
@@ -74,10 +75,12 @@ class ReidEvaluator(DatasetEvaluator):
             raise ValueError(f"unknown metric {metric!r}: choose one of {', '.join(METRICS)}")
         if max_rank < 10:
             raise ValueError(f"max_rank must be at least 10 for Rank-10, got {max_rank}")
+        if memory_mib < 1:
+            raise ValueError(f"expected at least 1 MiB to rank in (TEST.MEMORY_MIB), got {memory_mib}")
         self.num_query = num_query
         self.metric = metric
         self.max_rank = max_rank
-        self.memory_mb = memory_mb
+        self.memory_mib = memory_mib
         self.device = device
         self.retrieval: Retrieval | None = None
         self._indices: list[int] = []
@@ -121,14 +124,15 @@ class ReidEvaluator(DatasetEvaluator):
         numbers = [(index, item.pid, item.camid) for index, item in zip(self._indices, self._items)]
         labels = comm.gather_tensor(torch.tensor(numbers, dtype=torch.int64).reshape(-1, 3))
         paths = comm.gather_tensor(_to_bytes([item.img_path for item in self._items]))
-        features = comm.gather_tensor(torch.cat(self._features) if self._features else torch.empty(0, 0))
+        # One tensor takes the batches' place: the features are the largest thing here, and stay until `reset`.
+        self._features = [torch.cat(self._features) if self._features else torch.empty(0, 0)]
+        features = comm.gather_tensor(self._features[0])
         if not comm.is_main_process():
             return OrderedDict()
         indices, pids, camids = torch.cat(labels).T.tolist()
         order = _inverse(indices)
         items = [ReidItem(*row) for row in zip([path for part in paths for path in _from_bytes(part)], pids, camids)]
-        merged = torch.cat([part for part in features if len(part)])[order]
-        self.retrieval = self._rank([items[place] for place in order], merged)
+        self.retrieval = self._rank([items[place] for place in order], _in_order(features, indices))
         return _percent(self.retrieval.result)
 
     def _rank(self, items: list[ReidItem], features: Tensor) -> Retrieval:
@@ -145,7 +149,7 @@ class ReidEvaluator(DatasetEvaluator):
             [item.camid for item in gallery],
             metric=self.metric,
             max_rank=self.max_rank,
-            memory_mb=self.memory_mb,
+            memory_mib=self.memory_mib,
             device=self.device,
         )
         if result.num_skipped:
@@ -178,6 +182,17 @@ def _inverse(indices: list[int]) -> list[int]:
             f"{max(indices)}: each process evaluates its own share of the test set, and together they evaluate all"
         )
     return order.tolist()
+
+
+def _in_order(parts: list[Tensor], indices: list[int]) -> Tensor:
+    """Return the rows of all parts, each at its index; without a copy where they stand there already."""
+    parts = [part for part in parts if len(part)]
+    if len(parts) == 1 and indices == list(range(len(indices))):
+        return parts[0]
+    merged = parts[0].new_empty(len(indices), parts[0].shape[1])
+    for part, places in zip(parts, torch.tensor(indices).split([len(part) for part in parts])):
+        merged[places] = part
+    return merged
 
 
 def _percent(result: RetrievalResult) -> "OrderedDict[str, float]":

@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared_files import shared
-from steploop.projects.reid.evaluation import evaluate_retrieval, pairwise_distance, rank_distances
+from steploop.projects.reid.evaluation import Ranking, evaluate_retrieval, pairwise_distance, rank_distances
+from steploop.projects.reid.evaluation.distances import rows_within
 
 
 def naive(distances, q_pids, g_pids, q_camids, g_camids, max_rank):
@@ -74,7 +75,17 @@ def test_identities_with_many_images(levels):
     check(rank_distances(*problem), naive(*problem, 50))
 
 
-@pytest.mark.parametrize("convert", [torch.from_numpy, lambda d: torch.from_numpy(d).half(), lambda d: d.astype(int)])
+CONVERSIONS = [
+    torch.from_numpy,
+    lambda d: torch.from_numpy(d).half(),
+    lambda d: torch.from_numpy(d).bfloat16(),
+    lambda d: d.astype(int),
+    lambda d: d.tolist(),
+    np.asfortranarray,
+]
+
+
+@pytest.mark.parametrize("convert", CONVERSIONS)
 def test_any_matrix(convert):
     distances, *labels = many_positives()
     check(rank_distances(convert(distances), *labels), naive(distances, *labels, 50))
@@ -110,16 +121,59 @@ def test_from_features(metric):
     assert 0.1 < result.mean_ap < 0.9
 
 
+def same(one, other):
+    names = ("cmc", "ap", "inp", "valid")
+    return all(np.array_equal(getattr(one, n), getattr(other, n), equal_nan=n != "valid") for n in names)
+
+
 def test_memory_changes_nothing():
     query, gallery, *labels = features(num_query=3000)
-    split = []
-    original = torch.Tensor.split
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch.Tensor, "split", lambda self, n: split.append(n) or original(self, n))
-        results = [evaluate_retrieval(query, gallery, *labels, memory_mb=mb) for mb in (1, 100)]
-    assert split[0] == 2**20 // 2000 < 3000 < split[1]
-    for name in ("cmc", "ap", "inp", "valid"):
-        assert np.array_equal(getattr(results[0], name), getattr(results[1], name), equal_nan=name != "valid")
+    assert rows_within(1, 500, 16) < 3000 < rows_within(100, 500, 16)
+    small, large = (evaluate_retrieval(query, gallery, *labels, memory_mib=mib) for mib in (1, 100))
+    assert same(small, large)
+
+
+@given(problems(), st.lists(st.integers(0, 5), max_size=4), st.booleans())
+@settings(deadline=None)
+def test_rows_in_any_pieces(problem, cuts, as_tensors):
+    distances, *labels = problem
+    ranking = Ranking(*labels)
+    for piece in np.split(distances, sorted(cuts)):
+        ranking.add(torch.from_numpy(piece) if as_tensors else piece)
+    expected = naive(*problem, 50)
+    if expected[0] is None:
+        with pytest.raises(ValueError, match="none of the"):
+            ranking.result()
+    else:
+        check(ranking.result(), expected)
+
+
+@pytest.mark.parametrize("pairs", [1, 500, 2**18])
+def test_few_pairs_at_a_time(pairs, monkeypatch):
+    monkeypatch.setattr("steploop.projects.reid.evaluation.ranking._PAIRS", pairs)
+    problem = many_positives(num_query=30)
+    check(rank_distances(*problem), naive(*problem, 50))
+
+
+def test_rows_that_miss_or_do_not_fit():
+    ranking = Ranking([1, 2], [1, 2, 2], [0, 0], [1, 1, 1])
+    ranking.add(np.ones((1, 3)))
+    with pytest.raises(ValueError, match="distances of 1 queries out of 2"):
+        ranking.result()
+    for shape in [(2, 3), (1, 2), (3,)]:
+        with pytest.raises(ValueError, match="at most 1 queries to 3 gallery items"):
+            ranking.add(np.ones(shape))
+    ranking.add(np.ones((1, 3)))
+    assert ranking.result().ap.tolist() == [1 / 3, (1 / 2 + 2 / 3) / 2]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_features_of_any_precision(dtype):
+    query, gallery, *labels = features()
+    query, gallery = query.to(dtype), gallery.to(dtype)
+    result = evaluate_retrieval(query, gallery, *labels)
+    assert same(result, evaluate_retrieval(query.double(), gallery.double(), *labels))
+    assert query.dtype == gallery.dtype == dtype
 
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
@@ -138,13 +192,6 @@ def test_a_gallery_smaller_than_max_rank():
     assert result.cmc.tolist() == [0.0] + [1.0] * 49
     assert result.rank(10) == 1.0
     assert result.mean_ap == result.mean_inp == 0.5
-
-
-def test_rank_beyond_the_curve():
-    result = rank_distances([[0.1]], [1], [1], [0], [1], max_rank=5)
-    assert result.rank(5) == 1.0
-    with pytest.raises(ValueError, match=r"Rank-6 was not computed: choose k in 1\.\.5"):
-        result.rank(6)
 
 
 @pytest.mark.parametrize(
@@ -168,8 +215,8 @@ def test_wrong_options():
     query, gallery, *labels = features()
     with pytest.raises(ValueError, match="max_rank must be at least 1"):
         evaluate_retrieval(query, gallery, *labels, max_rank=0)
-    with pytest.raises(ValueError, match="memory_mb must be at least 1"):
-        evaluate_retrieval(query, gallery, *labels, memory_mb=0)
+    with pytest.raises(ValueError, match=r"0 MiB do not hold .* 500 images of 16 .*TEST\.MEMORY_MIB .* to 1 at least"):
+        evaluate_retrieval(query, gallery, *labels, memory_mib=0)
     with pytest.raises(ValueError, match="features of 40 queries and 500 gallery items"):
         evaluate_retrieval(gallery, query, *labels)
     with pytest.raises(ValueError, match="not finite"):

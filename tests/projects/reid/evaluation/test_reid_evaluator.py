@@ -114,6 +114,26 @@ def test_samples_that_miss_or_repeat(shares, monkeypatch):
         gathered(shares, 0, monkeypatch)
 
 
+def test_features_are_held_once():
+    evaluator = feed(ReidEvaluator(3), [0, 1, 2, 3], [4, 5, 6, 7])
+    first = evaluator.evaluate()
+    assert evaluator.retrieval.query_features.untyped_storage().nbytes() == FEATURES.nbytes
+    assert [len(part) for part in evaluator._features] == [8]
+    assert evaluator.retrieval.gallery_features.data_ptr() == evaluator._features[0][3:].data_ptr()
+    assert evaluator.evaluate() == first
+
+
+def test_memory_too_small_for_the_gallery_names_the_key():
+    evaluator = ReidEvaluator(1, memory_mib=1)
+    evaluator.reset()
+    count = 3000
+    targets, camids = torch.ones(count, dtype=torch.int64), torch.arange(count)
+    inputs = {"indices": camids, "targets": targets, "camids": camids, "img_paths": ["a"] * count}
+    evaluator.process(inputs, torch.ones(count, 100))
+    with pytest.raises(ValueError, match=r"1 MiB do not hold .*: set TEST\.MEMORY_MIB"):
+        evaluator.evaluate()
+
+
 def test_nothing_processed():
     with pytest.raises(ValueError, match="nothing was processed"):
         ReidEvaluator(3).evaluate()
@@ -141,6 +161,7 @@ def test_batches_that_do_not_fit():
         ({"num_query": 0}, "at least one query"),
         ({"num_query": 1, "metric": "l1"}, "unknown metric"),
         ({"num_query": 1, "max_rank": 5}, "at least 10"),
+        ({"num_query": 1, "memory_mib": 0}, r"at least 1 MiB to rank in \(TEST.MEMORY_MIB\), got 0"),
     ],
 )
 def test_wrong_options(options, message):
