@@ -217,9 +217,9 @@ def _leave(code: int) -> NoReturn:
     That would race with threads of torch.distributed that still run: on a busy machine, a rank that had done all its
     work was then aborted by the C++ runtime ("terminate called without an active exception").
     """
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread() and not thread.daemon:
-            thread.join()
+    # As the interpreter does it: joining them one by one would wait for ever for the threads of a pool (torch.compile
+    # has one), which are told to end in there.
+    threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -21,37 +21,67 @@ class KeptBuffers:
 
     def __init__(self) -> None:
         self._buffers: list[torch.Tensor] = []
+        self._views: list[torch.Tensor] = []
 
     def copy(self, plain: Any) -> Any:
         """Return `plain` with its tensors copied; what shared a storage shares its copy. Overwrites the last copy."""
         copies: dict[tuple, torch.UntypedStorage] = {}
-        devices: set[torch.device] = set()
+        to_fill: list[tuple[torch.Tensor, torch.Tensor]] = []
+        earlier, self._views = self._views, []
 
         def copy_tensor(tensor: torch.Tensor) -> torch.Tensor:
             storage = tensor.untyped_storage()
             key = (storage.device, storage.data_ptr(), storage.nbytes())
-            if key not in copies:
-                copies[key] = self._fill(len(copies), storage)
-                devices.add(storage.device)
-            place = torch.empty(0, dtype=tensor.dtype)
-            return place.set_(copies[key], tensor.storage_offset(), tensor.size(), tensor.stride())
+            is_first = key not in copies
+            if is_first:
+                copies[key] = self._room(len(copies), storage.nbytes(), pinned=tensor.is_cuda)
+            number = len(self._views)
+            copy = _view(copies[key], tensor, earlier[number] if number < len(earlier) else None)
+            self._views.append(copy)
+            if is_first:
+                to_fill.append(_whole(copy, tensor))
+            return copy
 
         result = map_tensors(plain, copy_tensor)
+        # Afterwards and in one go: between two copies, what is above would run from a cold cache.
+        for copy, tensor in to_fill:
+            copy.copy_(tensor, non_blocking=True)
         del self._buffers[len(copies) :]
-        for device in devices:
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
+        for device in {device for device, *_ in copies if device.type == "cuda"}:
+            torch.cuda.synchronize(device)
         return result
 
-    def _fill(self, index: int, storage: torch.UntypedStorage) -> torch.UntypedStorage:
-        from_cuda = storage.device.type == "cuda"
+    def _room(self, index: int, nbytes: int, *, pinned: bool) -> torch.UntypedStorage:
+        """Return the storage kept for the `index`-th copy; a new one if that is of another size or kind."""
         if index == len(self._buffers):
             self._buffers.append(torch.empty(0, dtype=torch.uint8))
-        if self._buffers[index].nbytes != storage.nbytes() or self._buffers[index].is_pinned() != from_cuda:
-            self._buffers[index] = torch.empty(storage.nbytes(), dtype=torch.uint8, pin_memory=from_cuda)
-        source = torch.empty(0, dtype=torch.uint8, device=storage.device).set_(storage)
-        self._buffers[index].copy_(source, non_blocking=from_cuda)
+        if self._buffers[index].nbytes != nbytes or self._buffers[index].is_pinned() != pinned:
+            self._buffers[index] = torch.empty(nbytes, dtype=torch.uint8, pin_memory=pinned)
         return self._buffers[index].untyped_storage()
+
+
+def _view(storage: torch.UntypedStorage, like: torch.Tensor, earlier: torch.Tensor | None) -> torch.Tensor:
+    """Return a view of `storage` that lies in it as `like` lies in its own; the `earlier` one if that is it already."""
+    place = (like.dtype, like.storage_offset(), like.shape, like.stride())
+    if (
+        earlier is not None
+        and (earlier.dtype, earlier.storage_offset(), earlier.shape, earlier.stride()) == place
+        and earlier.untyped_storage().data_ptr() == storage.data_ptr()
+    ):
+        return earlier  # a view costs more to make than all that is asked here
+    view = torch.empty(0, dtype=like.dtype)
+    return view.set_(storage, like.storage_offset(), like.size(), like.stride())
+
+
+def _whole(copy: torch.Tensor, tensor: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return both such that they cover their storages, of one size: what a view leaves out, another may see."""
+    if tensor.is_contiguous() and tensor.nbytes == tensor.untyped_storage().nbytes():
+        return copy, tensor  # torch copies words a sixth faster than bytes
+    return _all_bytes(copy), _all_bytes(tensor)
+
+
+def _all_bytes(tensor: torch.Tensor) -> torch.Tensor:
+    return torch.empty(0, dtype=torch.uint8, device=tensor.device).set_(tensor.untyped_storage())
 
 
 class BackgroundTask:

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 MAX_DEPTH = 100
-_SCALARS = (str, bytes, int, float, bool, type(None))
-_DICTS = (dict, OrderedDict, defaultdict, Counter)
+_SCALARS = frozenset((str, bytes, int, float, bool, type(None)))
+_CONTAINERS = frozenset((dict, OrderedDict, defaultdict, Counter, list, tuple, torch.Size))
 # torch's safe unpickler reads integers of at most 255 bytes.
 _MAX_INT_BITS = 2000
 
@@ -54,23 +54,22 @@ class _Converter:
     def __init__(self) -> None:
         self._containers: dict[int, Any] = {}
         self._open: set[int] = set()
-        # By view: the tensor (kept, so that its address is not used again) and what stands for it.
-        self._views: dict[tuple, tuple[torch.Tensor, torch.Tensor]] = {}
+        # By view: a tensor that is not saved as it is (kept, so that its address is not used again) and its copy.
+        self._copies: dict[tuple, tuple[torch.Tensor, torch.Tensor]] = {}
         self._dtypes: dict[tuple, torch.dtype] = {}
 
     def convert(self, value: Any, path: str, depth: int) -> Any:
         kind = type(value)
-        if isinstance(value, np.generic):
-            value = value.item()
-            kind = type(value)
         if kind in _SCALARS:
             return self._scalar(value, path)
         if isinstance(value, torch.Tensor):
             return self._tensor(value, path)
+        if kind in _CONTAINERS:
+            return self._container(value, path, depth)
         if kind is np.ndarray:
             return self._array(value, path)
-        if kind in _DICTS or kind in (list, tuple, torch.Size):
-            return self._container(value, path, depth)
+        if isinstance(value, np.generic) and not isinstance(scalar := value.item(), np.generic):
+            return self.convert(scalar, path, depth)
         raise TypeError(
             f"{path} is a {kind.__module__}.{kind.__qualname__}, and a checkpoint holds plain data only: tensors, "
             "dict, list, tuple, str, bytes, int, float, bool and None. Convert it in the state_dict() that returns it."
@@ -98,7 +97,7 @@ class _Converter:
         metadata = getattr(value, "_metadata", None)
         result: dict = {} if metadata is None else OrderedDict()
         for key, item in value.items():
-            plain_key = self.convert(key, f"the key {key!r} of {path}", depth + 1)
+            plain_key = key if type(key) is str else self.convert(key, f"the key {key!r} of {path}", depth + 1)
             if isinstance(plain_key, torch.Tensor):
                 raise TypeError(f"{path} has a tensor as a key; use a str or an int")
             result[plain_key] = self.convert(item, f"{path}.{key}", depth + 1)
@@ -128,14 +127,15 @@ class _Converter:
             raise TypeError(f"{path} is not a dense tensor with data ({value.layout}, {value.device}, {value.dtype})")
         value = value.detach().resolve_conj().resolve_neg()
         storage = value.untyped_storage()
-        if not storage.nbytes():
+        nbytes = storage.nbytes()
+        if not nbytes:
             return value
         place = (value.device, storage.data_ptr())
+        fills_storage = nbytes / 2 <= value.nbytes <= nbytes
+        # torch.save refuses two types over one storage.
+        if fills_storage and self._dtypes.setdefault(place, value.dtype) == value.dtype:
+            return value
         view = (*place, value.dtype, value.storage_offset(), value.shape, value.stride())
-        if view not in self._views:
-            fills_storage = storage.nbytes() / 2 <= value.nbytes <= storage.nbytes()
-            # torch.save refuses two types over one storage.
-            of_one_type = self._dtypes.setdefault(place, value.dtype) == value.dtype
-            kept = value if fills_storage and of_one_type else value.to("cpu", copy=True).contiguous()
-            self._views[view] = value, kept
-        return self._views[view][1]
+        if view not in self._copies:
+            self._copies[view] = value, value.to("cpu", copy=True).contiguous()
+        return self._copies[view][1]

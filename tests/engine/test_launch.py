@@ -131,6 +131,12 @@ def test_ranks_end_with_their_parent(tmp_path, sent):
         assert "RankError" not in errors
 
 
+def test_a_thread_of_a_pool_does_not_keep_a_rank(tmp_path):
+    script = [sys.executable, rank_workers.__file__, "leave_a_pool", "2", str(tmp_path)]
+    subprocess.run(script, check=True, timeout=60, capture_output=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1"]
+
+
 def test_torchrun_is_joined(tmp_path):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command += ["--log-dir", str(tmp_path / "logs")]  # not in the machine's temporary folder

@@ -5,6 +5,7 @@ import json
 import os
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import torch.distributed as dist
 
 from steploop.engine import comm
 from steploop.engine.launch import launch
+
+_POOL = ThreadPoolExecutor(max_workers=1)
 
 
 def report(folder: str) -> None:
@@ -80,6 +83,11 @@ def leave_with(code: int | str, ranks: list[int], folder: str) -> None:
     with contextlib.suppress(RuntimeError):  # the connection is closed
         dist.barrier()
     Path(folder, "done").write_text("")
+
+
+def leave_a_pool(folder: str) -> None:
+    """End with a thread of a pool that nobody shut down, as torch.compile does."""
+    _POOL.submit(Path(folder, str(comm.get_rank())).touch).result()
 
 
 def wait_forever(folder: str) -> None:

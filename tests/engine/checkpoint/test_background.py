@@ -27,6 +27,22 @@ def test_copy_follows_other_sizes():
     assert torch.equal(copy[0], torch.full((5,), 2.0)) and len(buffers._buffers) == 1
 
 
+def test_copies_lie_in_memory_as_their_originals_do():
+    buffers = KeptBuffers()
+    whole = torch.arange(12.0)
+    trees = [
+        [torch.randn(2, 3, 4, 5).to(memory_format=torch.channels_last), torch.arange(6).view(2, 3)],
+        # The same bytes in another shape, another order and another type.
+        [torch.randn(2, 3, 5, 4), torch.arange(6.0, dtype=torch.float64).view(3, 2).t()],
+        [whole[2:], whole[:8].view(2, 4).t()],
+    ]
+    for tree in [*trees, trees[0]]:
+        for copy, original in zip(buffers.copy(tree), tree):
+            assert torch.equal(copy, original)
+            assert (copy.dtype, copy.stride()) == (original.dtype, original.stride())
+            assert copy.untyped_storage().data_ptr() != original.untyped_storage().data_ptr()
+
+
 def test_one_at_a_time_and_no_thread_is_left():
     task, go, order = BackgroundTask(), threading.Event(), []
     task.start(lambda: (go.wait(30), order.append(1)), "first")
