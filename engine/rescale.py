@@ -4,6 +4,8 @@ import logging
 
 from steploop.config import CfgNode
 
+from .epochs import IN_EPOCHS
+
 logger = logging.getLogger(__name__)
 
 
@@ -11,8 +13,9 @@ def rescale_for_world_size(cfg: CfgNode, world_size: int) -> CfgNode:
     """Return `cfg` adapted to `world_size` processes by the linear rule (arXiv:1706.02677).
 
     With SOLVER.REFERENCE_WORLD_SIZE = r and scale = world_size / r: batch size and learning rate are multiplied by
-    the scale, iterations (MAX_ITER, WARMUP_ITERS, STEPS and the periods) divided by it. With r = 0 or r = world_size
-    `cfg` itself is returned; otherwise a copy, frozen if `cfg` is, with r = world_size.
+    the scale, iterations (MAX_ITER, WARMUP_ITERS, DELAY_ITERS, FREEZE_ITERS, STEPS and the periods) divided by it. What
+    counts epochs (see `epochs_to_iterations`) stays. With r = 0 or r = world_size `cfg` itself is returned; otherwise a
+    copy, frozen if `cfg` is, with r = world_size.
 
     Raises:
         ValueError: IMS_PER_BATCH is not divisible by r.
@@ -36,20 +39,23 @@ def rescale_for_world_size(cfg: CfgNode, world_size: int) -> CfgNode:
     solver, test = cfg.SOLVER, cfg.TEST
     solver.IMS_PER_BATCH = round(solver.IMS_PER_BATCH * scale)
     solver.BASE_LR *= scale
-    solver.MAX_ITER = fewer(solver.MAX_ITER)
-    solver.WARMUP_ITERS = fewer(solver.WARMUP_ITERS)
-    solver.STEPS = tuple(fewer(step) for step in solver.STEPS)
-    solver.CHECKPOINT_PERIOD = fewer(solver.CHECKPOINT_PERIOD)
-    test.EVAL_PERIOD = fewer(test.EVAL_PERIOD)
+    for key, in_epochs in IN_EPOCHS.items():
+        if not solver[in_epochs]:
+            solver[key] = fewer(solver[key])
+    solver.FREEZE_ITERS = fewer(solver.FREEZE_ITERS)
+    if not solver.MAX_EPOCH:
+        solver.STEPS = tuple(fewer(step) for step in solver.STEPS)
+        solver.CHECKPOINT_PERIOD = fewer(solver.CHECKPOINT_PERIOD)
+        test.EVAL_PERIOD = fewer(test.EVAL_PERIOD)
+        test.LOSS_PERIOD = fewer(test.LOSS_PERIOD)
     solver.REFERENCE_WORLD_SIZE = world_size
     logger.info(
-        "Config written for %d processes, run with %d: batch size %d, learning rate %g, %d iterations, warm-up %d",
+        "Config written for %d processes, run with %d: batch size %d, learning rate %g, %s",
         reference,
         world_size,
         solver.IMS_PER_BATCH,
         solver.BASE_LR,
-        solver.MAX_ITER,
-        solver.WARMUP_ITERS,
+        ", ".join(f"{key} {solver[key]}" for key, in_epochs in IN_EPOCHS.items() if not solver[in_epochs]),
     )
     if frozen:
         cfg.freeze()

@@ -7,6 +7,8 @@ import torch
 from fvcore.common.param_scheduler import ParamScheduler
 from torch.optim.lr_scheduler import LRScheduler
 
+from .momentum import MomentumSchedule
+
 # Schedules live on [0, 1), some raise at 1. What is asked for after the last step is the value just before the end.
 _BEFORE_END = math.nextafter(1.0, 0.0)
 
@@ -28,15 +30,18 @@ class WarmupParamScheduler(ParamScheduler):
             scheduler: the schedule after the warm-up.
             warmup_factor: where the warm-up starts, relative to the schedule's first value.
             warmup_length: share of the whole run, in [0, 1].
-            warmup_method: "linear" ends where the schedule goes on; "constant" stays at its start.
+            warmup_method: "linear" and "exponential" end where the schedule goes on, with equal differences or equal
+                ratios from step to step; "constant" stays at its start.
             rescale_interval: the schedule begins anew after the warm-up, squeezed into what is left; by default the
                 warm-up hides the schedule's beginning.
 
         Raises:
-            ValueError: an unknown method, or a length outside [0, 1].
+            ValueError: an unknown method, a length outside [0, 1], or an exponential warm-up from or to 0.
         """
-        if warmup_method not in ("linear", "constant"):
-            raise ValueError(f"a warm-up is 'linear' or 'constant', got {warmup_method!r}")
+        if warmup_method not in ("linear", "constant", "exponential"):
+            raise ValueError(
+                f"a warm-up (SOLVER.WARMUP_METHOD) is 'linear', 'constant' or 'exponential', got {warmup_method!r}"
+            )
         if not 0.0 <= warmup_length <= 1.0:
             raise ValueError(f"the length of a warm-up is a share of the run in [0, 1], got {warmup_length}")
         self._scheduler = scheduler
@@ -44,12 +49,20 @@ class WarmupParamScheduler(ParamScheduler):
         self._rescale = rescale_interval
         self._start = warmup_factor * scheduler(0.0)
         joins_at = scheduler(0.0 if rescale_interval else min(warmup_length, _BEFORE_END))
-        self._end = joins_at if warmup_method == "linear" else self._start
+        self._end = self._start if warmup_method == "constant" else joins_at
+        self._exponential = warmup_method == "exponential"
+        if self._exponential and min(self._start, self._end) <= 0.0:
+            raise ValueError(
+                f"an exponential warm-up has no way from {self._start} to {self._end}: start it above 0 "
+                "(SOLVER.WARMUP_FACTOR), or make it 'linear'"
+            )
 
     def __call__(self, where: float) -> float:
         """Return the value at `where`, the share of the run that is done, in [0, 1)."""
         if where < self._length:
             done = where / self._length
+            if self._exponential:
+                return self._start * (self._end / self._start) ** done
             return self._start * (1.0 - done) + self._end * done
         if self._rescale:
             return self._scheduler(min((where - self._length) / (1.0 - self._length), _BEFORE_END))
@@ -57,14 +70,20 @@ class WarmupParamScheduler(ParamScheduler):
 
 
 class LRMultiplier(LRScheduler):
-    """Sets each group's learning rate to its first value times a function of the step.
+    """Sets each group's learning rate to its first value times a function of the step; may move the momentum too.
 
     A torch LRScheduler by type, without its machinery: it does not wrap `optimizer.step`, warns about no order of
     calls, and a step costs about a multiplication for each group.
     """
 
     def __init__(
-        self, optimizer: torch.optim.Optimizer, multiplier: ParamScheduler, max_iter: int, last_iter: int = -1
+        self,
+        optimizer: torch.optim.Optimizer,
+        multiplier: ParamScheduler,
+        max_iter: int,
+        last_iter: int = -1,
+        *,
+        momentum: MomentumSchedule | None = None,
     ) -> None:
         """Set the learning rate of iteration `last_iter + 1`.
 
@@ -73,6 +92,7 @@ class LRMultiplier(LRScheduler):
             multiplier: maps the share of the run that is done, in [0, 1), to a factor.
             max_iter: iterations of the whole run.
             last_iter: the last iteration that is done; -1 at the start.
+            momentum: what moves the momentum of the same optimizer; None leaves it alone.
 
         Raises:
             TypeError: `multiplier` is no ParamScheduler (a torch scheduler works on other terms).
@@ -85,6 +105,9 @@ class LRMultiplier(LRScheduler):
         self.optimizer = optimizer
         self._multiplier = multiplier
         self._max_iter = max_iter
+        self._momentum = momentum
+        # As torch's own schedulers name it: the hook records the momentum of those that move it.
+        self.cycle_momentum = momentum is not None
         # A second scheduler on the same optimizer must not multiply what the first has already multiplied.
         self.base_lrs = [group.setdefault("initial_lr", group["lr"]) for group in optimizer.param_groups]
         self.last_epoch = last_iter
@@ -92,8 +115,7 @@ class LRMultiplier(LRScheduler):
 
     def factor(self, step: int) -> float:
         """Return the multiplier of iteration `step`; after the end, that of the end."""
-        where = step / self._max_iter if step < self._max_iter else _BEFORE_END
-        return self._multiplier(where)
+        return self._multiplier(self._progress(step))
 
     def get_lr(self) -> list[Any]:
         """Return each group's learning rate at the current iteration, `last_epoch`."""
@@ -110,6 +132,8 @@ class LRMultiplier(LRScheduler):
         factor = self.factor(self.last_epoch)
         for group, base_lr in zip(self.optimizer.param_groups, self.base_lrs):
             group["lr"] = base_lr * factor
+        if self._momentum is not None:
+            self._momentum.set_to(self._progress(self.last_epoch))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the iteration, and the first learning rates for who reads the file."""
@@ -134,3 +158,6 @@ class LRMultiplier(LRScheduler):
                 )
             self.base_lrs = saved
         self.step(state_dict["last_epoch"])
+
+    def _progress(self, step: int) -> float:
+        return step / self._max_iter if step < self._max_iter else _BEFORE_END

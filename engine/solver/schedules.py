@@ -1,8 +1,7 @@
 """The schedules that a config can name."""
 
-import bisect
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from fvcore.common.param_scheduler import (
@@ -13,78 +12,76 @@ from fvcore.common.param_scheduler import (
 )
 
 from steploop.config import CfgNode
-from steploop.config.errors import UnknownKeyError, nearest
 
 from .lr_scheduler import LRMultiplier, WarmupParamScheduler
+from .momentum import build_momentum_schedule
+from .names import look_up
+from .param_schedulers import Delayed, MultiStep, OneCycle, Polynomial
 
 logger = logging.getLogger(__name__)
 
 
 def build_lr_scheduler(cfg: CfgNode, optimizer: torch.optim.Optimizer) -> LRMultiplier:
-    """Build the schedule that cfg.SOLVER describes, with its warm-up.
+    """Build the schedule that cfg.SOLVER describes, with its warm-up, and that of the momentum.
 
-    With t = step / MAX_ITER and e = BASE_LR_END / BASE_LR, LR_SCHEDULER_NAME is one of:
+    With e = BASE_LR_END / BASE_LR and t = (step - DELAY_ITERS) / (MAX_ITER - DELAY_ITERS), 0 before,
+    LR_SCHEDULER_NAME is one of:
 
     - WarmupMultiStepLR: GAMMA ** (number of STEPS that are over)
     - WarmupCosineLR: e + (1 - e) * (1 + cos(pi * t)) / 2   (arXiv:1608.03983, without restarts)
     - WarmupLinearLR: 1 - (1 - e) * t
-    - WarmupPolyLR: e + (1 - e) * (1 - t) ** 0.9   (arXiv:1606.00915)
+    - WarmupPolyLR: e + (1 - e) * (1 - t) ** POLY_LR_POWER   (arXiv:1606.00915)
     - WarmupConstantLR: 1
+    - OneCycleLR: up from 1 / DIV_FACTOR to 1 at the share PCT_START of the run, then down to
+      1 / (DIV_FACTOR * FINAL_DIV_FACTOR)   (arXiv:1708.07120; the keys are in ONE_CYCLE)
 
-    During the first WARMUP_ITERS steps the factor comes from WARMUP_FACTOR and WARMUP_METHOD instead.
+    During the first WARMUP_ITERS steps the factor comes from WARMUP_FACTOR and WARMUP_METHOD instead, but for
+    OneCycleLR, which rises by itself.
 
     Raises:
         KeyError: there is no schedule of that name.
         ValueError: a setting is out of its range.
     """
     solver = cfg.SOLVER
-    if solver.LR_SCHEDULER_NAME not in _SCHEDULES:
-        near = nearest(solver.LR_SCHEDULER_NAME, _SCHEDULES)
-        hint = f"; did you mean {near!r}?" if near else ""
-        raise UnknownKeyError(
-            f"SOLVER.LR_SCHEDULER_NAME is one of {', '.join(_SCHEDULES)}, got {solver.LR_SCHEDULER_NAME!r}{hint}"
-        )
-    if solver.MAX_ITER < 1 or solver.WARMUP_ITERS < 0:
+    build = look_up("SOLVER.LR_SCHEDULER_NAME", solver.LR_SCHEDULER_NAME, _SCHEDULES)
+    if solver.MAX_ITER < 1 or solver.WARMUP_ITERS < 0 or solver.DELAY_ITERS < 0:
         raise ValueError(
-            f"SOLVER.MAX_ITER is at least 1 and SOLVER.WARMUP_ITERS at least 0, "
-            f"got {solver.MAX_ITER} and {solver.WARMUP_ITERS}"
+            "SOLVER.MAX_ITER is at least 1, SOLVER.WARMUP_ITERS and SOLVER.DELAY_ITERS at least 0, "
+            f"got {solver.MAX_ITER}, {solver.WARMUP_ITERS} and {solver.DELAY_ITERS}"
         )
+    schedule = _delay(build(solver), solver)
+    if solver.LR_SCHEDULER_NAME != "OneCycleLR":
+        schedule = _warm_up(schedule, solver)
+    return LRMultiplier(optimizer, schedule, solver.MAX_ITER, momentum=build_momentum_schedule(cfg, optimizer))
+
+
+def _warm_up(schedule: ParamScheduler, solver: CfgNode) -> ParamScheduler:
     if solver.WARMUP_ITERS > solver.MAX_ITER:
         logger.warning(
             "SOLVER.WARMUP_ITERS is %d but the run has only %d iterations: all of it is warm-up",
             solver.WARMUP_ITERS,
             solver.MAX_ITER,
         )
-    schedule = WarmupParamScheduler(
-        _SCHEDULES[solver.LR_SCHEDULER_NAME](solver),
-        solver.WARMUP_FACTOR,
-        min(solver.WARMUP_ITERS / solver.MAX_ITER, 1.0),
-        solver.WARMUP_METHOD,
-    )
-    return LRMultiplier(optimizer, schedule, solver.MAX_ITER)
+    length = min(solver.WARMUP_ITERS / solver.MAX_ITER, 1.0)
+    return WarmupParamScheduler(schedule, solver.WARMUP_FACTOR, length, solver.WARMUP_METHOD)
 
 
-class _MultiStep(ParamScheduler):
-    """gamma ** (number of milestones reached); exact to the iteration however long the run."""
-
-    def __init__(self, milestones: Sequence[int], gamma: float, max_iter: int) -> None:
-        self._milestones = milestones
-        self._values = [gamma**k for k in range(len(milestones) + 1)]
-        self._max_iter = max_iter
-
-    def __call__(self, where: float) -> float:
-        # Rounding finds the iteration again; a fixed tolerance on `where` drops too early in runs of a million.
-        return self._values[bisect.bisect_right(self._milestones, round(where * self._max_iter))]
-
-
-class _Polynomial(ParamScheduler):
-    """From 1 to `end` with the power of DeepLab, 0.9."""
-
-    def __init__(self, end: float) -> None:
-        self._end = end
-
-    def __call__(self, where: float) -> float:
-        return self._end + (1.0 - self._end) * (1.0 - where) ** 0.9
+def _delay(schedule: ParamScheduler, solver: CfgNode) -> ParamScheduler:
+    if not solver.DELAY_ITERS:
+        return schedule
+    if solver.LR_SCHEDULER_NAME not in _DECAYS:
+        raise ValueError(
+            f"SOLVER.DELAY_ITERS ({solver.DELAY_ITERS}) delays {', '.join(_DECAYS)}, not {solver.LR_SCHEDULER_NAME}: "
+            "set it to 0"
+        )
+    if solver.DELAY_ITERS >= solver.MAX_ITER:
+        logger.warning(
+            "SOLVER.DELAY_ITERS is %d but the run has only %d iterations: the learning rate does not decay",
+            solver.DELAY_ITERS,
+            solver.MAX_ITER,
+        )
+        return ConstantParamScheduler(1.0)
+    return Delayed(schedule, solver.DELAY_ITERS / solver.MAX_ITER)
 
 
 def _multi_step(solver: CfgNode) -> ParamScheduler:
@@ -98,7 +95,24 @@ def _multi_step(solver: CfgNode) -> ParamScheduler:
             tuple(steps[len(reached) :]),
             solver.MAX_ITER,
         )
-    return _MultiStep(reached, solver.GAMMA, solver.MAX_ITER)
+    return MultiStep(reached, solver.GAMMA, solver.MAX_ITER)
+
+
+def _polynomial(solver: CfgNode) -> ParamScheduler:
+    if solver.POLY_LR_POWER <= 0.0:
+        raise ValueError(f"SOLVER.POLY_LR_POWER is positive, got {solver.POLY_LR_POWER}")
+    return Polynomial(_relative_end(solver), solver.POLY_LR_POWER)
+
+
+def _one_cycle(solver: CfgNode) -> ParamScheduler:
+    cycle = solver.ONE_CYCLE
+    if cycle.DIV_FACTOR <= 0.0 or cycle.FINAL_DIV_FACTOR <= 0.0:
+        raise ValueError(
+            "SOLVER.ONE_CYCLE.DIV_FACTOR and SOLVER.ONE_CYCLE.FINAL_DIV_FACTOR are positive, "
+            f"got {cycle.DIV_FACTOR} and {cycle.FINAL_DIV_FACTOR}"
+        )
+    start = 1.0 / cycle.DIV_FACTOR
+    return OneCycle(start, 1.0, start / cycle.FINAL_DIV_FACTOR, cycle.PCT_START, solver.MAX_ITER, cycle.ANNEAL)
 
 
 def _relative_end(solver: CfgNode) -> float:
@@ -110,10 +124,15 @@ def _relative_end(solver: CfgNode) -> float:
     return solver.BASE_LR_END / solver.BASE_LR
 
 
-_SCHEDULES: dict[str, Callable[[CfgNode], ParamScheduler]] = {
-    "WarmupMultiStepLR": _multi_step,
+# What DELAY_ITERS can delay.
+_DECAYS: dict[str, Callable[[CfgNode], ParamScheduler]] = {
     "WarmupCosineLR": lambda solver: CosineParamScheduler(1.0, _relative_end(solver)),
     "WarmupLinearLR": lambda solver: LinearParamScheduler(1.0, _relative_end(solver)),
-    "WarmupPolyLR": lambda solver: _Polynomial(_relative_end(solver)),
+    "WarmupPolyLR": _polynomial,
+}
+_SCHEDULES: dict[str, Callable[[CfgNode], ParamScheduler]] = {
+    "WarmupMultiStepLR": _multi_step,
+    **_DECAYS,
     "WarmupConstantLR": lambda solver: ConstantParamScheduler(1.0),
+    "OneCycleLR": _one_cycle,
 }

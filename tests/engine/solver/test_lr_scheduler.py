@@ -32,6 +32,12 @@ def test_constant_warmup():
     assert rates(LRMultiplier(optimizer(1.0), schedule, 10), 5) == pytest.approx([0.1, 0.1, 0.1, 0.7, 0.6])
 
 
+def test_exponential_warmup_joins_the_schedule():
+    schedule = WarmupParamScheduler(LinearParamScheduler(1.0, 0.0), 0.0125, 0.2, "exponential")
+    expected = [0.0125 * 64 ** (step / 2) for step in range(3)]  # the same ratio each step, to 0.8
+    assert rates(LRMultiplier(optimizer(1.0), schedule, 10), 4) == pytest.approx([*expected, 0.7])
+
+
 def test_a_rescaled_schedule_begins_after_the_warmup():
     schedule = WarmupParamScheduler(LinearParamScheduler(1.0, 0.0), 0.0, 0.5, rescale_interval=True)
     assert rates(LRMultiplier(optimizer(1.0), schedule, 8), 8) == pytest.approx(
@@ -47,7 +53,9 @@ def test_no_warmup_and_nothing_but_warmup(length):
 
 
 def test_wrong_warmups():
-    with pytest.raises(ValueError, match="got 'exponential'"):
+    with pytest.raises(ValueError, match="'exponential', got 'quadratic'"):
+        WarmupParamScheduler(ConstantParamScheduler(1.0), 0.0, 0.5, "quadratic")
+    with pytest.raises(ValueError, match="no way from 0.0 to 1.0"):
         WarmupParamScheduler(ConstantParamScheduler(1.0), 0.0, 0.5, "exponential")
     with pytest.raises(ValueError, match=r"\[0, 1\], got 1.5"):
         WarmupParamScheduler(ConstantParamScheduler(1.0), 0.0, 1.5)

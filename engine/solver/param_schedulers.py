@@ -1,0 +1,88 @@
+"""Functions of progress that fvcore lacks; progress is the share of the run that is done, in [0, 1)."""
+
+import bisect
+import math
+from collections.abc import Sequence
+
+from fvcore.common.param_scheduler import ParamScheduler
+
+
+class MultiStep(ParamScheduler):
+    """gamma ** (number of milestones reached); exact to the iteration however long the run."""
+
+    def __init__(self, milestones: Sequence[int], gamma: float, max_iter: int) -> None:
+        """Take iterations that grow, and the iterations of the whole run."""
+        self._milestones = milestones
+        self._values = [gamma**k for k in range(len(milestones) + 1)]
+        self._max_iter = max_iter
+
+    def __call__(self, where: float) -> float:
+        """Return the value at `where`, in [0, 1)."""
+        # Rounding finds the iteration again; a fixed tolerance on `where` drops too early in runs of a million.
+        return self._values[bisect.bisect_right(self._milestones, round(where * self._max_iter))]
+
+
+class Polynomial(ParamScheduler):
+    """end + (1 - end) * (1 - where) ** power (arXiv:1606.00915)."""
+
+    def __init__(self, end: float, power: float) -> None:
+        self._end = end
+        self._power = power
+
+    def __call__(self, where: float) -> float:
+        """Return the value at `where`, in [0, 1)."""
+        return self._end + (1.0 - self._end) * (1.0 - where) ** self._power
+
+
+class OneCycle(ParamScheduler):
+    """Up from `start` to `peak`, then down to `end` at the last iteration (arXiv:1708.07120).
+
+    Its values are those of torch.optim.lr_scheduler.OneCycleLR with two phases, which counts steps, not progress.
+
+    Args:
+        start: the first value.
+        peak: the value at iteration ``rise * max_iter - 1``.
+        end: the value at iteration ``max_iter - 1``.
+        rise: share of the run that goes up, in [0, 1).
+        max_iter: iterations of the whole run.
+        anneal: "cos" or "linear", the way from one value to the next.
+
+    Raises:
+        ValueError: `rise` is outside [0, 1), or `anneal` is neither of the two.
+    """
+
+    def __init__(self, start: float, peak: float, end: float, rise: float, max_iter: int, anneal: str = "cos") -> None:
+        if not 0.0 <= rise < 1.0:
+            raise ValueError(f"the rise of a cycle (SOLVER.ONE_CYCLE.PCT_START) is a share in [0, 1), got {rise}")
+        if anneal not in ("cos", "linear"):
+            raise ValueError(f"a cycle (SOLVER.ONE_CYCLE.ANNEAL) moves by 'cos' or 'linear', got {anneal!r}")
+        self._values = start, peak, end
+        self._turn = rise * max_iter - 1
+        self._max_iter = max_iter
+        self._cosine = anneal == "cos"
+
+    def __call__(self, where: float) -> float:
+        """Return the value at `where`, in [0, 1)."""
+        start, peak, end = self._values
+        step = min(round(where * self._max_iter), self._max_iter - 1)
+        if step <= self._turn:
+            return self._between(start, peak, step / self._turn if self._turn > 0 else 1.0)
+        return self._between(peak, end, (step - self._turn) / (self._max_iter - 1 - self._turn))
+
+    def _between(self, first: float, last: float, done: float) -> float:
+        if self._cosine:
+            done = (1.0 - math.cos(math.pi * done)) / 2.0
+        return first + (last - first) * done
+
+
+class Delayed(ParamScheduler):
+    """Another schedule's first value for a share of the run, then the whole of it, squeezed into what is left."""
+
+    def __init__(self, scheduler: ParamScheduler, delay: float) -> None:
+        """Take the schedule, and the share in [0, 1)."""
+        self._scheduler = scheduler
+        self._delay = delay
+
+    def __call__(self, where: float) -> float:
+        """Return the value at `where`, in [0, 1)."""
+        return self._scheduler(max(where - self._delay, 0.0) / (1.0 - self._delay))
