@@ -1,5 +1,6 @@
 """Maps the repository's folders to the packages below the `steploop` namespace."""
 
+from configparser import ConfigParser
 from pathlib import Path
 
 from setuptools import find_packages, setup
@@ -20,6 +21,14 @@ def discover() -> dict[str, str]:
     return folders
 
 
+def entry_points() -> dict[str, list[str]]:
+    """Return {group: ["name = module:function"]} of the entry_points.txt of all projects."""
+    files = ConfigParser(delimiters="=", interpolation=None)
+    files.optionxform = str  # names keep their case
+    files.read(sorted(ROOT.glob("projects/*/entry_points.txt")), encoding="utf-8")
+    return {group: [f"{name} = {place}" for name, place in files[group].items()] for group in files.sections()}
+
+
 package_dir = discover()
 packages = [
     name
@@ -31,4 +40,5 @@ setup(
     packages=packages,
     package_dir=package_dir,
     package_data={"": ["*.yaml", "py.typed"]},
+    entry_points=entry_points(),
 )

@@ -57,7 +57,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tree = tmp_path_factory.mktemp("tree")
     for name in (*FOLDERS, "projects"):
         shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tree)
     package = tree / "projects/toy/toy"
     (package / "parts").mkdir(parents=True)
@@ -66,6 +66,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
         file.write_text("")
     (package / "py.typed").touch()
     (tree / "projects/toy/configs/toy.yaml").write_text("SEED: 1\n")
+    (tree / "projects/toy/entry_points.txt").write_text("[steploop.writers]\nToy = steploop.projects.toy:make\n")
     return tree
 
 
@@ -91,6 +92,17 @@ def test_the_wheel_holds_every_file_of_the_tree(tree: Path, wheel: Path) -> None
         "steploop/projects/toy/parts/wheel.py",
         "steploop/projects/toy/configs/toy.yaml",
     } <= held
+
+
+def test_the_wheel_declares_the_entry_points_of_every_project(wheel: Path) -> None:
+    (name,) = (name for name in zipfile.ZipFile(wheel).namelist() if name.endswith("entry_points.txt"))
+    lines = zipfile.ZipFile(wheel).read(name).decode().splitlines()
+    assert lines[0] == "[steploop.writers]"
+    assert {
+        "Toy = steploop.projects.toy:make",
+        "mlflow = steploop.projects.trackers:mlflow_writer",
+        "wandb = steploop.projects.trackers:wandb_writer",
+    } == set(filter(None, lines[1:]))
 
 
 def test_the_installed_wheel_is_what_is_imported(wheel: Path, tmp_path: Path) -> None:

@@ -11,11 +11,15 @@ from ..events import EventStorage, EventWriter, get_event_storage
 # Values that have a place of their own on the line.
 _TIMES = ("time", "data_time")
 
+# Steps whose median time tells the remaining time: of 1,000, sorting them would cost as much as all else of a line.
+_ETA_WINDOW = 200
+
 
 class CommonMetricPrinter(EventWriter):
-    """Logs a line with the remaining time, the losses and metrics, the times, the learning rate and the memory.
+    """Logs a line with the remaining time, losses and metrics, the times, the learning rate and the memory.
 
-    Values are medians over `window_size` iterations.
+    Values are medians over `window_size` iterations. The epoch and the momentum are shown where a hook records them
+    (EpochRecorder; LRScheduler, where the momentum moves).
 
     Args:
         max_iter: the length of the run, for the remaining time; None leaves it out.
@@ -37,6 +41,9 @@ class CommonMetricPrinter(EventWriter):
         latest = storage.latest()
         eta = self._eta(storage)
         parts = [f"eta: {eta}"] if eta else []
+        epoch, recorded_at = latest.get("epoch", (0.0, -1))
+        if recorded_at == storage.iter:
+            parts.append(f"epoch: {epoch:.2f}")
         parts.append(f"iter: {storage.iter}")
         shown = dict.fromkeys([*storage.headlines, *(name for name in smoothed if "[metric]" in name)])
         parts += [f"{name}: {smoothed[name][0]:.4g}" for name in shown if name in smoothed]
@@ -45,6 +52,8 @@ class CommonMetricPrinter(EventWriter):
                 parts.append(f"{name}: {smoothed[name][0]:.4f}  last_{name}: {latest[name][0]:.4f}")
         if "lr" in latest:
             parts.append(f"lr: {latest['lr'][0]:.5g}")
+        if "momentum" in latest:
+            parts.append(f"momentum: {latest['momentum'][0]:.5g}")
         if memory := _peak_memory():
             parts.append(memory)
         self.logger.info("  ".join(parts))
@@ -55,7 +64,7 @@ class CommonMetricPrinter(EventWriter):
         seconds = None
         if "time" in storage.latest():
             history = storage.history("time")
-            seconds = history.median(1000) * (self._max_iter - storage.iter - 1)
+            seconds = history.median(_ETA_WINDOW) * (self._max_iter - storage.iter - 1)
             storage.put_scalar("eta_seconds", seconds, smoothing_hint=False)
         elif self._last_write is not None and storage.iter > self._last_write[0]:
             each = (time.perf_counter() - self._last_write[1]) / (storage.iter - self._last_write[0])

@@ -1,79 +1,84 @@
 """Metrics for TensorBoard."""
 
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from ..events import EventWriter, get_event_storage
+from torch import Tensor
+
+from ..events import VALIDATION
+from .new_values import NewValuesWriter
+
+if TYPE_CHECKING:
+    from .event_file import EventFile
 
 
-class TensorboardXWriter(EventWriter):
+class TensorboardXWriter(NewValuesWriter):
     """Writes scalars, images and histograms as TensorBoard events; all scalars of an iteration are one event.
 
-    The name is detectron2's; what writes is torch.utils.tensorboard, loaded at the first write.
+    TensorBoard draws the scalars of one name in one plot, a line for each run, and a run is a folder with event files.
+    So "validation/total_loss" is written as "total_loss" into the folder "validation" below the others: a second line
+    in the plot of the training's "total_loss", without a setting.
+
+    The name is detectron2's; what writes is the package tensorboard, loaded at the first write.
 
     Args:
         log_dir: the folder of the event files.
         window_size: iterations over which medians are taken.
-        kwargs: passed to torch.utils.tensorboard.FileWriter.
+        filename_suffix: the end of the names of the event files.
     """
 
-    def __init__(self, log_dir: str, window_size: int = 20, **kwargs: Any) -> None:
+    def __init__(self, log_dir: str, window_size: int = 20, *, filename_suffix: str = "") -> None:
+        super().__init__(window_size)
         self._log_dir = str(log_dir)
-        self._window_size = window_size
-        self._kwargs = kwargs
-        self._file: Any = None
-        self._last_write = -1
+        self._filename_suffix = filename_suffix
+        self._files: dict[str, EventFile] = {}  # by folder
         self._purge_from: int | None = None
+        self._purged: set[str] = set()
 
     def write(self) -> None:
-        """Write what is newer than the last write, and the waiting images and histograms."""
-        from torch.utils.tensorboard import summary
-
-        storage = get_event_storage()
-        events: dict[int, dict[str, float]] = {}
-        for name, (value, iteration) in storage.latest_with_smoothing_hint(self._window_size).items():
-            if iteration > self._last_write:
-                events.setdefault(iteration, {})[name] = value
-        for iteration in sorted(events):
-            self._writer().add_summary(_scalars(events[iteration]), iteration)
-            self._last_write = iteration
-        for name, image, iteration in storage.images():
-            self._writer().add_summary(summary.image(name, image, dataformats="CHW"), iteration)
-        storage.clear_images()
-        for histogram in storage.histograms():
+        """Write the scalars, images and histograms since the last write."""
+        for iteration, event in self.new_scalars():
+            for folder, scalars in _by_folder(event).items():
+                self._writer(folder).add(step=iteration, summary=_scalars(scalars))
+        for name, image, iteration in self.new_images():
+            self._writer().add(step=iteration, summary=_image(name, image))
+        for histogram in self.new_histograms():
             values = dict(histogram)
             name, iteration = values.pop("tag"), values.pop("global_step")
-            self._writer().add_summary(summary.histogram_raw(name, **values), iteration)
-        storage.clear_histograms()
+            self._writer().add(step=iteration, summary=_histogram(name, values))
 
     def flush(self) -> None:
-        """Hand everything to the operating system."""
-        if self._file is not None:
-            self._file.flush()
+        """Wait until the events are on the disk."""
+        for file in self._files.values():
+            file.flush()
 
     def close(self) -> None:
-        """Close the event file, if one was opened."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the iteration of the last event."""
-        return {"last_write": self._last_write}
+        """Close the event files that were opened."""
+        while self._files:
+            self._files.popitem()[1].close()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on after the last event that the checkpoint knows of; TensorBoard hides later ones of the old files."""
-        self._last_write = state["last_write"]
+        super().load_state_dict(state)
         self._purge_from = self._last_write + 1
+        self._purged = set()
 
-    def _writer(self) -> Any:
-        if self._file is None:
-            from torch.utils.tensorboard import FileWriter
+    def _writer(self, folder: str = "") -> "EventFile":
+        if folder not in self._files:
+            from .event_file import EventFile
 
-            self._file = FileWriter(self._log_dir, **self._kwargs)
-            if self._purge_from is not None:
-                self._file.add_event(_session_start(), self._purge_from)
-                self._purge_from = None
-        return self._file
+            file = self._files[folder] = EventFile(Path(self._log_dir, folder), self._filename_suffix)
+            if self._purge_from is not None and folder not in self._purged:
+                file.add(step=self._purge_from, session_log=_session_start())
+                self._purged.add(folder)
+        return self._files[folder]
+
+
+def _by_folder(values: dict[str, float]) -> dict[str, dict[str, float]]:
+    """Split {name: value} by the folder, below that of the run, into which the scalar goes under its own name."""
+    held_out = {name.removeprefix(VALIDATION): value for name, value in values.items() if name.startswith(VALIDATION)}
+    others = {name: value for name, value in values.items() if not name.startswith(VALIDATION)}
+    return {folder: part for folder, part in (("", others), (VALIDATION.rstrip("/"), held_out)) if part}
 
 
 def _scalars(values: dict[str, float]) -> Any:
@@ -82,8 +87,20 @@ def _scalars(values: dict[str, float]) -> Any:
     return Summary(value=[Summary.Value(tag=name, simple_value=value) for name, value in values.items()])
 
 
-def _session_start() -> Any:
-    """Return the event that makes TensorBoard drop what other files hold at and after its step."""
-    from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+def _image(name: str, image: Tensor) -> Any:
+    from torch.utils.tensorboard import summary
 
-    return Event(session_log=SessionLog(status=SessionLog.START))
+    return summary.image(name, image, dataformats="CHW")
+
+
+def _histogram(name: str, values: dict[str, Any]) -> Any:
+    from torch.utils.tensorboard import summary
+
+    return summary.histogram_raw(name, **values)
+
+
+def _session_start() -> Any:
+    """Return what makes TensorBoard drop what other files hold at and after the step of its event."""
+    from tensorboard.compat.proto.event_pb2 import SessionLog
+
+    return SessionLog(status=SessionLog.START)

@@ -29,6 +29,17 @@ def test_the_line_shows_losses_metrics_times_rate_and_memory(storage, caplog):
     assert storage.latest()["eta_seconds"] == (20.0, 19)
 
 
+def test_the_epoch_of_this_very_iteration_and_the_momentum_are_shown(storage, caplog):
+    storage.put_scalar("epoch", 2.5, smoothing_hint=False)
+    storage.put_scalar("momentum", 0.9, smoothing_hint=False)
+    storage.put_scalar("lr", 0.001, smoothing_hint=False)
+    printer = CommonMetricPrinter()
+    text = line(caplog, printer)
+    assert text.startswith("epoch: 2.50  iter: 19  lr: 0.001  momentum: 0.9  max_mem")
+    storage.iter = 20
+    assert "epoch" not in line(caplog, printer)
+
+
 def test_it_is_silent_after_the_end(storage, caplog):
     storage.iter = 100
     assert line(caplog, CommonMetricPrinter(100)) is None
