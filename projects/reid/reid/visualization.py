@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +15,10 @@ from steploop.engine.checkpoint.durable import write_atomically
 
 from .evaluation import Retrieval, pairwise_distance
 
+Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
 _PAPER, _INK, _FAINT, _EMPTY = "#fbfbfc", "#1f2430", "#737b8c", "#eceef2"
-_QUERY, _RIGHT, _WRONG = "#3b4252", "#2f9e5f", "#d9463f"
+_QUERY, _RIGHT, _WRONG, _UNKNOWN = "#3b4252", "#2f9e5f", "#d9463f", "#4c7fd1"
 
 # Pixels. A tile has this area whatever the images' proportions are.
 _TILE_AREA = 15_000
@@ -32,14 +35,14 @@ class RankedImage:
 
     Attributes:
         img_path: the image file.
-        hit: whether it shows the query's identity.
-        camid: its camera, from 0.
+        hit: whether it shows the query's identity; None if nobody knows.
+        camid: its camera, from 0; None if it is unknown, and then the caption holds the file's name.
         distance: to the query.
     """
 
     img_path: str
-    hit: bool
-    camid: int
+    hit: bool | None
+    camid: int | None
     distance: float
 
 
@@ -90,7 +93,9 @@ def visualize_ranking(
 
 
 def draw_rank_list(queries: Sequence[RankedQuery], *, title: str, subtitle: str = "") -> Image.Image:
-    """Draw a row for each query: its image, then its ranking, with a green frame for a hit and a red one otherwise.
+    """Draw a row for each query: its image, then its ranking.
+
+    A hit has a green frame, another identity a red one, and a blue one says that nobody knows.
 
     Args:
         queries: the rows; their rankings may differ in length.
@@ -113,18 +118,18 @@ def draw_rank_list(queries: Sequence[RankedQuery], *, title: str, subtitle: str 
     size = max(row_width, 560) + 2 * _MARGIN, _HEADER + len(queries) * step + _MARGIN - _ROW_GAP
     canvas = Image.new("RGB", size, _PAPER)
     draw = ImageDraw.Draw(canvas)
-    _draw_header(draw, size[0], title, subtitle)
+    _draw_header(draw, size[0], title, subtitle, {_colour(image) for query in queries for image in query.ranking})
     for row, query in enumerate(queries):
         x, y = _MARGIN, _HEADER + row * step
         _draw_tile(canvas, (x, y), tile, query.img_path, _QUERY)
-        _draw_caption(draw, x + width // 2, y + height, query.caption.split("\n"), _INK)
+        caption = _fit(draw, query.caption.split("\n"), width + _QUERY_GAP)
+        _draw_caption(draw, x + width // 2, y + height, caption, _INK)
         x += width + _QUERY_GAP
         draw.line([(x - _QUERY_GAP // 2, y + 8), (x - _QUERY_GAP // 2, y + height - 8)], fill="#d5d9e0", width=2)
         for place, image in enumerate(query.ranking, 1):
-            colour = _RIGHT if image.hit else _WRONG
-            _draw_tile(canvas, (x, y), tile, image.img_path, colour)
-            lines = [f"{place}", f"cam {image.camid + 1} · {image.distance:.3g}"]
-            _draw_caption(draw, x + width // 2, y + height, lines, colour)
+            _draw_tile(canvas, (x, y), tile, image.img_path, _colour(image))
+            caption = _fit(draw, _lines(place, image), width + _GAP // 2)
+            _draw_caption(draw, x + width // 2, y + height, caption, _colour(image))
             x += width + _GAP
     return canvas
 
@@ -183,25 +188,60 @@ def _rounded(size: tuple[int, int], radius: int) -> Image.Image:
     return mask.resize(size, Image.Resampling.LANCZOS)
 
 
-def _draw_header(draw: ImageDraw.ImageDraw, width: int, title: str, subtitle: str) -> None:
-    draw.text((_MARGIN, 20), title, fill=_INK, font=_font(22))
-    draw.text((_MARGIN, 48), subtitle, fill=_FAINT, font=_font(13))
+def _colour(image: RankedImage) -> str:
+    if image.hit is None:
+        return _UNKNOWN
+    return _RIGHT if image.hit else _WRONG
+
+
+def _lines(place: int, image: RankedImage) -> list[str]:
+    if image.camid is None:
+        return [f"{place} · {image.distance:.3f}", Path(image.img_path).name]
+    return [f"{place}", f"cam {image.camid + 1} · {image.distance:.3g}"]
+
+
+def _draw_header(draw: ImageDraw.ImageDraw, width: int, title: str, subtitle: str, colours: set[str]) -> None:
+    """Write title and subtitle, and at the right what the frames of these colours mean."""
     x = float(width - _MARGIN)
-    for name, colour in (("another identity", _WRONG), ("same identity", _RIGHT), ("query", _QUERY)):
+    legend = [("another identity", _WRONG), ("same identity", _RIGHT), ("query", _QUERY)]
+    if _UNKNOWN in colours:
+        legend = [entry for entry in legend if entry[1] in (*colours, _QUERY)]
+        legend.insert(0, ("gallery", _UNKNOWN))
+    for name, colour in legend:
         x -= draw.textlength(name, font=_font(13))
         draw.text((x, 24), name, fill=_INK, font=_font(13))
         x -= 20
         draw.rounded_rectangle((x, 26, x + 13, 39), 4, outline=colour, width=3)
         x -= 18
+    draw.text((_MARGIN, 20), _shorten(draw, title, x - 2 * _MARGIN, _font(22)), fill=_INK, font=_font(22))
+    draw.text((_MARGIN, 48), subtitle, fill=_FAINT, font=_font(13))
 
 
 def _draw_caption(draw: ImageDraw.ImageDraw, x: int, y: int, lines: Sequence[str], colour: str) -> None:
     """Write centred lines below (x, y): the first in `colour`, the others pale."""
     for number, line in enumerate(lines):
-        font = _font(14 if number == 0 else 12)
+        font = _caption_font(number)
         draw.text((x, y + 4 + number * _LINE), line, fill=_FAINT if number else colour, font=font, anchor="ma")
 
 
+def _caption_font(number: int) -> Font:
+    return _font(14 if number == 0 else 12)
+
+
+def _fit(draw: ImageDraw.ImageDraw, lines: Sequence[str], width: int) -> list[str]:
+    """Return the lines of a caption, those wider than `width` pixels shortened."""
+    return [_shorten(draw, line, width, _caption_font(number)) for number, line in enumerate(lines)]
+
+
+def _shorten(draw: ImageDraw.ImageDraw, text: str, width: float, font: Font) -> str:
+    """Return `text` without its middle, if it is wider than `width` pixels: names of files differ at both ends."""
+    short, kept = text, len(text)
+    while draw.textlength(short, font=font) > width and kept > 2:
+        kept -= 1
+        short = f"{text[: (kept + 1) // 2]}…{text[len(text) - kept // 2 :]}"
+    return short
+
+
 @lru_cache(maxsize=8)
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def _font(size: int) -> Font:
     return ImageFont.load_default(size)

@@ -13,7 +13,7 @@ from steploop.projects.reid.visualization import RankedImage, RankedQuery, draw_
 # Measures of the picture, in pixels; a tile's are those of images with the proportions 1:2.
 WIDTH, HEIGHT, HEADER, MARGIN = 87, 174, 78, 28
 FIRST, STEP, ROW = MARGIN + WIDTH + 34, WIDTH + 12, HEIGHT + 36 + 22
-GREEN, RED, QUERY = (ImageColor.getrgb(colour) for colour in ("#2f9e5f", "#d9463f", "#3b4252"))
+GREEN, RED, QUERY, BLUE = (ImageColor.getrgb(colour) for colour in ("#2f9e5f", "#d9463f", "#3b4252", "#4c7fd1"))
 
 
 @pytest.fixture
@@ -181,3 +181,17 @@ def test_captions_tell_camera_distance_and_precision(retrieval, tmp_path, monkey
     monkeypatch.setattr(visualization, "_draw_caption", lambda draw, x, y, lines, colour: drawn.append(lines))
     visualize_ranking(retrieval, tmp_path / "ranks.png")
     assert drawn == [["id 1 · cam 1", "AP 50.0%"], ["1", "cam 1 · 1"], ["2", "cam 2 · 4"], ["3", "cam 2 · 9"]]
+
+
+def test_where_nobody_knows_the_identities_frames_are_blue_and_files_are_named(paint, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(visualization, "_draw_caption", lambda draw, x, y, lines, colour: drawn.append(lines))
+    long = paint("blue", name="a_name_that_is_too_long_for_a_tile")
+    ranking = [RankedImage(path, None, None, distance) for path, distance in ((long, 0.1234), (paint("cyan"), 0.5))]
+    image = draw_rank_list([RankedQuery(paint("white"), "query", ranking)], title="t" * 500)
+    assert [frame for frame, _ in tiles(np.asarray(image).transpose(2, 0, 1), 1, 2)[0]] == [QUERY, BLUE, BLUE]
+    assert drawn[0] == ["query"]
+    assert [lines[0] for lines in drawn[1:]] == ["1 · 0.123", "2 · 0.500"]
+    name = drawn[1][1]
+    assert name.startswith("a_na") and name.endswith(".png") and "…" in name and len(name) < 20
+    assert drawn[2][1] == "cyan.png"

@@ -1,0 +1,273 @@
+"""Searches a folder of images for those that look like a query."""
+
+import hashlib
+import logging
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from tabulate import tabulate
+from torch import Tensor
+from tqdm import tqdm
+
+from steploop.config import CfgNode
+from steploop.engine.checkpoint import CheckpointError, read_checkpoint, to_plain, write_atomically, write_checkpoint
+
+from .gallery import Gallery
+from .predictor import ReidPredictor
+from .visualization import RankedImage, RankedQuery, draw_rank_list
+
+logger = logging.getLogger(__name__)
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp")
+_KIND = "steploop.folder_index"
+_STATE = {"kind", "folder", "predictor", "states", "skipped"}
+
+
+class Match(NamedTuple):
+    """An image of the folder that was found: its file, and its distance to the query, 1 - cos."""
+
+    path: Path
+    distance: float
+
+
+class Changes(NamedTuple):
+    """What an update did: names of the files that were read, of those that have gone, and why others were skipped."""
+
+    read: list[str]
+    gone: list[str]
+    skipped: dict[str, str]
+
+
+class FolderIndex:
+    """The features of all images below a folder.
+
+    Files are known by their path below the folder; one whose size or time of change differs is read again.
+
+    Args:
+        folder: where the images are.
+        predictor: what makes features.
+
+    Attributes:
+        gallery: the features, by path below the folder, with "/".
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+    """
+
+    def __init__(self, folder: str | Path, predictor: ReidPredictor) -> None:
+        self.folder = Path(folder).resolve()
+        if not self.folder.is_dir():
+            raise FileNotFoundError(f"there is no folder {folder} to search in")
+        self.predictor = predictor
+        self.gallery = Gallery()
+        self._states: dict[str, list[int]] = {}  # size and time of change, also of files that were skipped
+        self._skipped: dict[str, str] = {}
+
+    def update(self) -> Changes:
+        """Read what is new or has changed, and forget what has gone; show the progress on a terminal.
+
+        A file that is no image, or a damaged one, is skipped with a warning, and looked at again when it changes.
+
+        Raises:
+            ValueError: there is no image that can be read.
+        """
+        found = {path.relative_to(self.folder).as_posix(): _state(path) for path in list_images(self.folder)}
+        changed = [name for name, state in found.items() if self._states.get(name) != state]
+        gone = [name for name in self._states if name not in found]
+        self._forget([*gone, *changed])
+        for names, samples in self._samples(changed):
+            self.gallery.add(self.predictor.predict(samples), names)
+        self._states |= {name: found[name] for name in changed}
+        if not len(self.gallery):
+            listed = f"{len(found)} files are none that can be read" if found else "no file"
+            raise ValueError(f"{self.folder} holds no image to search among ({listed} of {', '.join(SUFFIXES)})")
+        return Changes([name for name in changed if name not in self._skipped], gone, dict(self._skipped))
+
+    def search(self, query: Path, features: Tensor, top: int) -> list[Match]:
+        """Return the `top` nearest of the folder's images, the nearest first, without the query's own file.
+
+        Args:
+            query: the query's file.
+            features: its features (D,).
+            top: how many, at least 1.
+
+        Raises:
+            ValueError: `top` is below 1.
+        """
+        if top < 1:
+            raise ValueError(f"expected top >= 1 images for each query, got {top}")
+        distances, ids = self.gallery.query(features, top + 1)
+        found = [Match(self.folder / str(name), distance) for name, distance in zip(ids[0], distances[0].tolist())]
+        return [match for match in found if match.path != query.resolve()][:top]
+
+    def save(self, path: str | Path) -> None:
+        """Write the index to a file, atomically, as plain data."""
+        state = {
+            "kind": _KIND,
+            "folder": str(self.folder),
+            "predictor": fingerprint(self.predictor.cfg),
+            "states": self._states,
+            "skipped": self._skipped,
+        }
+        write_checkpoint(path, to_plain({**self.gallery.state_dict(), "index": state}))
+
+    def load(self, path: str | Path) -> bool:
+        """Take over what `save` wrote, and say whether it was of use: one of another folder or other weights is not.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: it is damaged or no index.
+        """
+        try:
+            saved = read_checkpoint(path)
+            state = saved.get("index")
+            if not isinstance(state, dict) or state.get("kind") != _KIND or not state.keys() >= _STATE:
+                raise CheckpointError("it does not hold what search.py writes")
+            gallery = Gallery()
+            gallery.load_state_dict(saved)
+        except CheckpointError as error:
+            raise type(error)(f"{path} is no index ({error}): delete it, or name another file") from error
+        for what, own in (("folder", str(self.folder)), ("predictor", fingerprint(self.predictor.cfg))):
+            if state[what] != own:
+                logger.info("%s was made with another %s: it is made anew", path, what)
+                return False
+        self.gallery, self._states, self._skipped = gallery, state["states"], state["skipped"]
+        return True
+
+    def _forget(self, names: Iterable[str]) -> None:
+        for name in (known := [name for name in names if name in self._states]):
+            del self._states[name]
+            self._skipped.pop(name, None)
+        self.gallery.remove([name for name in known if name in self.gallery])
+
+    def _samples(self, names: Sequence[str]) -> Iterator[tuple[list[str], list[Tensor]]]:
+        """Yield batches of names and samples of the files that can be read."""
+        batch: tuple[list[str], list[Tensor]] = [], []
+        for name in tqdm(names, desc="reading", unit="image", leave=False, disable=None):
+            try:
+                sample = self.predictor.preprocess(self.folder / name)
+            except (ValueError, OSError) as error:
+                self._skipped[name] = str(error)
+                logger.warning("skipped: %s", error)
+                continue
+            batch[0].append(name)
+            batch[1].append(sample)
+            if len(batch[0]) == self.predictor.batch_size:
+                yield batch
+                batch = [], []
+        if batch[0]:
+            yield batch
+
+
+def list_images(folder: Path) -> list[Path]:
+    """Return the image files below a folder, by path; hidden files and folders are left out."""
+    found = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(place, name) for name in names if Path(name).suffix.lower() in SUFFIXES and name[0] != "."]
+    return sorted(path for path in found if path.is_file())
+
+
+def fingerprint(cfg: CfgNode) -> str:
+    """Return a hash of what features depend on: the weights, and how the model and its input are made.
+
+    It also changes with some keys that do not matter: features made again cost time, and wrong ones an answer.
+    """
+    parts = {name: cfg[name].to_dict() for name in ("MODEL", "INPUT", "TEST")}
+    for key in ("WEIGHTS", "DEVICE"):
+        del parts["MODEL"][key]
+    with Path(cfg.MODEL.WEIGHTS).open("rb") as file:
+        weights = hashlib.file_digest(file, "sha256").hexdigest()
+    return hashlib.sha256(f"{weights} {parts}".encode()).hexdigest()
+
+
+def open_index(folder: str | Path, predictor: ReidPredictor, path: str | Path = "") -> FolderIndex:
+    """Return the up-to-date index of a folder.
+
+    Args:
+        folder: where the images are.
+        predictor: what makes features.
+        path: where the index is kept; "" keeps it nowhere.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+        ValueError: there is no image in it, or `path` is a file that is no index.
+    """
+    index = FolderIndex(folder, predictor)
+    start = time.perf_counter()
+    if path and Path(path).exists():
+        index.load(path)
+    changes = index.update()
+    logger.info(
+        "%s: images %d, read %d, gone %d, skipped %d (%.1f s)",
+        folder, len(index.gallery), len(changes.read), len(changes.gone), len(changes.skipped),
+        time.perf_counter() - start,
+    )  # fmt: skip
+    if path:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        index.save(path)
+    return index
+
+
+def embed_queries(predictor: ReidPredictor, queries: Sequence[str | Path]) -> dict[Path, Tensor]:
+    """Return the features (D,) of each query's file.
+
+    Raises:
+        ValueError, FileNotFoundError: a query is missing or no image, or there is none.
+    """
+    paths = list(dict.fromkeys(map(Path, queries)))
+    return dict(zip(paths, predictor(paths)))
+
+
+def search(index: FolderIndex, queries: Mapping[Path, Tensor], top: int = 10) -> dict[Path, list[Match]]:
+    """Return the `top` nearest images of the folder for each query, which is what `embed_queries` returned."""
+    return {path: index.search(path, features, top) for path, features in queries.items()}
+
+
+def format_matches(matches: Mapping[Path, list[Match]], folder: str | Path) -> str:
+    """Return a table of rank, distance and file for each query; files as paths below `folder`."""
+    root = Path(folder).resolve()
+    tables = []
+    for query, found in matches.items():
+        rows = [[rank, match.distance, match.path.relative_to(root)] for rank, match in enumerate(found, 1)]
+        table = tabulate(rows, headers=["rank", "distance", "file"], tablefmt="simple_outline", floatfmt=".4f")
+        tables.append(f"{query}\n{table}")
+    return "\n\n".join(tables)
+
+
+def draw_matches(matches: Mapping[Path, list[Match]], path: str | Path, *, folder: str | Path, size: int) -> None:
+    """Write the picture of ranked images, as PNG; it appears whole or not at all.
+
+    Args:
+        matches: what `search` returned.
+        path: the PNG; its folder is made if it is missing.
+        folder: where the images were looked for, for the title.
+        size: how many images there are.
+
+    Raises:
+        ValueError: `path` is no .png, or below `folder`, where the next search would find it.
+    """
+    check_picture(path, folder)
+    rows = []
+    for query, found in matches.items():
+        ranking = [RankedImage(str(match.path), None, None, match.distance) for match in found]
+        rows.append(RankedQuery(str(query), f"query\n{query.name}", ranking))
+    picture = draw_rank_list(rows, title=str(folder), subtitle=f"cosine distance; {size:,} images")
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, lambda file: picture.save(file, format="PNG", optimize=True))
+
+
+def check_picture(path: str | Path, folder: str | Path) -> None:
+    """Raise ValueError if `draw_matches` would, before all the work."""
+    if Path(path).suffix.lower() != ".png":
+        raise ValueError(f"the picture is a .png, got {path}")
+    if Path(path).resolve().is_relative_to(Path(folder).resolve()):
+        raise ValueError(f"{path} is in the folder that is searched, and would be found: write the picture elsewhere")
+
+
+def _state(path: Path) -> list[int]:
+    facts = path.stat()
+    return [facts.st_size, facts.st_mtime_ns]
