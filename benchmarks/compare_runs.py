@@ -18,19 +18,26 @@ from steploop.engine.checkpoint import read_checkpoint
 
 # What tells how fast a machine was, and nothing of the run.
 TIMES = {"time", "data_time", "rank_data_time", "eta_seconds", "max_mem"}
+TIMES |= {f"time/{phase}" for phase in ("data", "forward", "backward", "optimizer", "hooks")}
+# What tells by which command, and in which state of a checkout, a checkpoint was written.
+ORIGIN = "manifest"
 
 
 def differences(one: Path, other: Path) -> Iterator[str]:
     """Yield a line for each thing in which two OUTPUT_DIRs differ.
 
-    Every tensor and every other value of every checkpoint is compared bit for bit, so that NaN equals NaN and 0.0 is
-    not -0.0; metrics.json is compared line for line without the keys in `TIMES`; results.json as text.
+    Every tensor and every other value of every checkpoint, but for its manifest, is compared bit for bit, so that NaN
+    equals NaN and 0.0 is not -0.0; metrics.json is compared line for line without the keys in `TIMES`; results.json as
+    text.
     """
     names = [sorted(path.name for path in folder.glob("*.pth")) for folder in (one, other)]
     if names[0] != names[1]:
         yield f"the checkpoints: {names[0]} and {names[1]}"
     for name in sorted({*names[0]} & {*names[1]}):
-        yield from _in_values(read_checkpoint(one / name), read_checkpoint(other / name), name)
+        contents = [read_checkpoint(folder / name) for folder in (one, other)]
+        for content in contents:
+            content.pop(ORIGIN, None)
+        yield from _in_values(contents[0], contents[1], name)
     yield from _in_lines(_metrics(one), _metrics(other))
     results = [path.read_text() if path.exists() else None for path in (one / "results.json", other / "results.json")]
     if results[0] != results[1]:

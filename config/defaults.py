@@ -16,12 +16,18 @@ def get_cfg() -> CN:
     cfg.SEED = -1
     # Metrics are read, reduced and written every so many iterations.
     cfg.LOG_PERIOD = 20
+    # Where they go: "console", "json", "csv" (every value), "tensorboard", the name of an installed plug-in such as
+    # "wandb" or "mlflow", or "package.module:name" of a callable that makes an EventWriter of a config.
+    cfg.WRITERS = ("console", "json", "tensorboard")
+    # Record how the time of a step divides into data, forward, backward, optimizer and hooks.
+    cfg.LOG_TIME_SPLIT = False
     # Pictures are written every so many iterations; 0 means never during training.
     cfg.VIS_PERIOD = 0
     # Use algorithms that give the same bits again, and name an operation that has none; --deterministic sets it.
     cfg.DETERMINISTIC = False
     cfg.CUDNN_BENCHMARK = False
-    # "", "highest", "high" or "medium": see torch.set_float32_matmul_precision.
+    # How exactly CUDA multiplies float32: "highest"; "high" takes TensorFloat-32 for matrices and convolutions,
+    # "medium" bfloat16 for matrices; "" leaves torch's own, TensorFloat-32 for convolutions only.
     cfg.FLOAT32_PRECISION = ""
     cfg.MODEL = _model()
     cfg.DDP = _ddp()
@@ -30,9 +36,25 @@ def get_cfg() -> CN:
     # Names of data sets: registered ones, or folders below $STEPLOOP_DATASETS.
     cfg.DATASETS.TRAIN = ()
     cfg.DATASETS.TEST = ()
+    # Held out of the training; only their losses are measured.
+    cfg.DATASETS.VAL = ()
     cfg.DATALOADER = CN()
     cfg.DATALOADER.NUM_WORKERS = 4
+    # MiB of shared memory in which each process (rank) keeps decoded training images, for all of its workers; 0 keeps
+    # none. For projects that read image files.
+    cfg.DATALOADER.CACHE = 0
+    # "TrainingSampler", "RepeatFactorTrainingSampler", "WeightedTrainingSampler" or "RandomSubsetTrainingSampler".
     cfg.DATALOADER.SAMPLER_TRAIN = "TrainingSampler"
+    # Train on the batches of the first so many steps again and again, to see whether the loss goes to 0; 0 does not.
+    cfg.DATALOADER.OVERFIT_BATCHES = 0
+    # RepeatFactorTrainingSampler: items come sqrt(threshold / share) times where fewer than this share has their label.
+    cfg.DATALOADER.REPEAT_THRESHOLD = 0.0
+    # Without the root, all labels below the threshold become equally frequent.
+    cfg.DATALOADER.REPEAT_SQRT = True
+    # RandomSubsetTrainingSampler: the share of the items that is trained on.
+    cfg.DATALOADER.RANDOM_SUBSET_RATIO = 1.0
+    # Batches of upright images only, and of wide ones only; with TrainingSampler.
+    cfg.DATALOADER.ASPECT_RATIO_GROUPING = False
     cfg.SOLVER = _solver()
     cfg.TEST = CN()
     # Iterations between two evaluations; 0 means only at the end.
@@ -40,8 +62,22 @@ def get_cfg() -> CN:
     # Also evaluate before the first step, so that the log shows where training started.
     cfg.TEST.EVAL_AT_START = False
     cfg.TEST.IMS_PER_BATCH = 64
+    # Iterations between two measurements of the losses on DATASETS.VAL; 0 means only at the end.
+    cfg.TEST.LOSS_PERIOD = 0
+    # [[metric, "max" or "min"], ...], such as [["market1501/mAP", "max"]]: the best checkpoint by each is kept, in
+    # model_best.pth; with several metrics in model_best_<metric>.pth.
+    cfg.TEST.BEST = []
+    # Before each evaluation, compute the running statistics of batch normalisation from so many batches.
+    cfg.TEST.PRECISE_BN = CN()
+    cfg.TEST.PRECISE_BN.ENABLED = False
+    cfg.TEST.PRECISE_BN.NUM_ITER = 200
     # [[task, metric, expected, tolerance], ...]: the run fails when the final results differ.
     cfg.TEST.EXPECTED_RESULTS = []
+    cfg.PROFILER = CN()
+    # (first, end): traces of the steps first <= step < end are written to OUTPUT_DIR/profiler; () writes none.
+    cfg.PROFILER.STEPS = ()
+    # Iterations between two lines about the GPU's memory, in the first ten of such periods; 0 means never.
+    cfg.PROFILER.MEMORY_PERIOD = 0
     return cfg
 
 
@@ -50,8 +86,12 @@ def _model() -> CN:
     # "auto": CUDA where there is one, else the CPU.
     model.DEVICE = "auto"
     model.META_ARCHITECTURE = ""
+    # Store and compute images with the channels last, which convolutions on tensor cores (float16, bfloat16) want.
+    model.CHANNELS_LAST = False
     # A checkpoint to start from (its optimizer and iteration are not taken).
     model.WEIGHTS = ""
+    # Names of modules, such as ["backbone"], that do not train in the first SOLVER.FREEZE_ITERS steps.
+    model.FREEZE_LAYERS = []
     # RGB, in the range 0..255 (the mean and standard deviation of ImageNet).
     model.PIXEL_MEAN = [123.675, 116.28, 103.53]
     model.PIXEL_STD = [58.395, 57.12, 57.375]
@@ -91,7 +131,8 @@ def _ddp() -> CN:
 
 def _solver() -> CN:
     solver = CN()
-    # Any class of torch.optim by its name, with further arguments of its constructor in OPT_ARGS.
+    # Any class of torch.optim by its name, with further arguments of its constructor in OPT_ARGS: fused True makes
+    # a step one kernel, and foreach False updates one parameter at a time.
     solver.OPT = "SGD"
     solver.OPT_ARGS = CN(new_allowed=True)
     solver.BASE_LR = 0.001
@@ -108,17 +149,41 @@ def _solver() -> CN:
     solver.HEADS_LR_FACTOR = 1.0
     # Iterations of the whole run; the batch size is the global one, over all processes and micro-batches.
     solver.MAX_ITER = 40000
+    # The length of the run in epochs, in place of MAX_ITER; 0 leaves it to MAX_ITER. Where it is set, STEPS,
+    # CHECKPOINT_PERIOD, TEST.EVAL_PERIOD and TEST.LOSS_PERIOD count epochs too.
+    solver.MAX_EPOCH = 0
     solver.IMS_PER_BATCH = 16
     # Micro-batches into which each process splits its part of a batch.
     solver.ACCUMULATE = 1
+    # "WarmupMultiStepLR", "WarmupCosineLR", "WarmupLinearLR", "WarmupPolyLR", "WarmupConstantLR" or "OneCycleLR".
     solver.LR_SCHEDULER_NAME = "WarmupMultiStepLR"
     solver.STEPS = (30000,)
     solver.GAMMA = 0.1
-    # The learning rate at the end of a cosine, as an absolute value.
+    # The learning rate at the end of a cosine, a line or a polynomial, as an absolute value.
     solver.BASE_LR_END = 0.0
+    solver.POLY_LR_POWER = 0.9
+    # Where a warm-up starts, relative to BASE_LR. OneCycleLR rises by itself and has no warm-up.
     solver.WARMUP_FACTOR = 0.001
     solver.WARMUP_ITERS = 1000
+    # In place of WARMUP_ITERS, where it is not 0.
+    solver.WARMUP_EPOCHS = 0.0
+    # "linear", "constant" or "exponential".
     solver.WARMUP_METHOD = "linear"
+    # The iteration, counted from 0, at which a cosine, a line or a polynomial begins to fall.
+    solver.DELAY_ITERS = 0
+    # In place of DELAY_ITERS, where it is not 0.
+    solver.DELAY_EPOCHS = 0.0
+    # OneCycleLR, in torch's terms: the share of the run that rises, BASE_LR / first rate, first rate / last rate, and
+    # the way between them ("cos" or "linear").
+    solver.ONE_CYCLE = CN()
+    solver.ONE_CYCLE.PCT_START = 0.3
+    solver.ONE_CYCLE.DIV_FACTOR = 25.0
+    solver.ONE_CYCLE.FINAL_DIV_FACTOR = 10000.0
+    solver.ONE_CYCLE.ANNEAL = "cos"
+    # How the momentum (Adam's first beta) moves towards MOMENTUM_END: "" not at all; "Linear" or "Cosine" over the
+    # run; "OneCycle" there and back, against the learning rate of OneCycleLR.
+    solver.MOMENTUM_SCHEDULE = ""
+    solver.MOMENTUM_END = 0.85
     # Iterations between two checkpoints; 0 means only at the end.
     solver.CHECKPOINT_PERIOD = 5000
     # How many periodic checkpoints are kept; 0 keeps all.
@@ -129,6 +194,16 @@ def _solver() -> CN:
     solver.REFERENCE_WORLD_SIZE = 0
     # Steps in a row that may be left out because their gradients are not finite; 0: such a loss ends the run.
     solver.MAX_SKIPPED_STEPS = 0
+    # Steps for which MODEL.FREEZE_LAYERS stay as they are.
+    solver.FREEZE_ITERS = 0
+    # End the run when a metric, such as "market1501/mAP", has not improved by more than MIN_DELTA in PATIENCE
+    # evaluations in a row; "" never does.
+    solver.EARLY_STOPPING = CN()
+    solver.EARLY_STOPPING.METRIC = ""
+    # "max" or "min".
+    solver.EARLY_STOPPING.MODE = "max"
+    solver.EARLY_STOPPING.PATIENCE = 5
+    solver.EARLY_STOPPING.MIN_DELTA = 0.0
     # The run stops in good order after so many seconds, to be resumed; 0 means no limit.
     solver.MAX_SECONDS = 0.0
     # With several processes, a request to stop is agreed on at every reading of the metrics (LOG_PERIOD); a period here
@@ -138,9 +213,14 @@ def _solver() -> CN:
     solver.EMA = CN()
     solver.EMA.ENABLED = False
     solver.EMA.DECAY = 0.999
+    # Compile the model's forward pass with torch.compile: the first steps, and the first evaluation, take long.
+    solver.COMPILE = False
+    # A name of torch.compiler.list_backends(()); "" is Inductor, which needs a C++ compiler on the CPU, Triton on CUDA.
+    solver.COMPILE_BACKEND = ""
     solver.AMP = CN()
     solver.AMP.ENABLED = False
-    # "float16" or "bfloat16".
+    # "float16" or "bfloat16". The scaler that float16 needs reads one flag from the GPU in each step, and so waits for
+    # it, unless the optimizer is fused (OPT_ARGS.fused True).
     solver.AMP.PRECISION = "float16"
     solver.CLIP_GRADIENTS = CN()
     solver.CLIP_GRADIENTS.ENABLED = False

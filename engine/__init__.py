@@ -40,19 +40,28 @@ from .hooks import (
     REQUEUE_EXIT_CODE,
     BestCheckpointer,
     CallbackHook,
+    EarlyStopping,
+    EpochRecorder,
     EvalHook,
     GradientClipping,
     IterationTimer,
+    LayerFreeze,
     LRScheduler,
     PeriodicCheckpointer,
     PeriodicWriter,
+    PreciseBN,
     ProgressBar,
     StopOnSignal,
     TimeLimit,
+    TimeSplit,
+    TorchMemoryStats,
+    TorchProfiler,
+    ValidationLoss,
 )
 from .launch import DEFAULT_TIMEOUT, launch
 from .logger import log_every_n_seconds, log_first_n, setup_logger
 from .losses import NonFiniteLoss
+from .predictor import DefaultPredictor
 from .seeding import seed_all_rng
 from .setup import default_setup, setup_config
 from .simple_trainer import AMPTrainer, SimpleTrainer
@@ -64,7 +73,7 @@ from .solver import (
     get_default_optimizer_params,
 )
 from .train_loop import TrainerBase
-from .writers import CommonMetricPrinter, JSONWriter, TensorboardXWriter, default_writers
+from .writers import CommonMetricPrinter, CSVWriter, JSONWriter, TensorboardXWriter, build_writers, default_writers
 
 __all__ = [
     "DEFAULT_TIMEOUT",
@@ -72,12 +81,16 @@ __all__ = [
     "REQUEUE_EXIT_CODE",
     "AMPTrainer",
     "BestCheckpointer",
+    "CSVWriter",
     "CallbackHook",
     "Checkpointer",
     "CommonMetricPrinter",
     "DatasetEvaluator",
     "DatasetEvaluators",
+    "DefaultPredictor",
     "DefaultTrainer",
+    "EarlyStopping",
+    "EpochRecorder",
     "EvalHook",
     "EventStorage",
     "EventWriter",
@@ -88,19 +101,26 @@ __all__ = [
     "JSONWriter",
     "LRMultiplier",
     "LRScheduler",
+    "LayerFreeze",
     "NonFiniteLoss",
     "PeriodicCheckpointer",
     "PeriodicWriter",
+    "PreciseBN",
     "ProgressBar",
     "SimpleTrainer",
     "StopOnSignal",
     "TensorboardXWriter",
     "TimeLimit",
+    "TorchMemoryStats",
+    "TorchProfiler",
+    "TimeSplit",
     "TrainerBase",
+    "ValidationLoss",
     "WarmupParamScheduler",
     "all_gather",
     "build_lr_scheduler",
     "build_optimizer",
+    "build_writers",
     "clear_errors",
     "collect_env_info",
     "comm",

@@ -63,12 +63,15 @@ def create_ddp_model(
 def ddp_options(cfg: CfgNode) -> dict[str, Any]:
     """Return the arguments of `create_ddp_model` that the config's DDP part describes.
 
-    With DETERMINISTIC, DDP looks for unused parameters, and so does not regroup its buckets after the first
+    Where layers are frozen at first (SOLVER.FREEZE_ITERS), DDP looks for unused parameters: it would wait for their
+    gradients. With DETERMINISTIC, it looks for unused parameters, and so does not regroup its buckets after the first
     backward pass: a resumed run then adds gradients of 3 or more processes in the same order.
     """
     options = cfg.DDP
+    is_static = options.STATIC_GRAPH
+    freezes = bool(cfg.MODEL.FREEZE_LAYERS) and cfg.SOLVER.FREEZE_ITERS > 0
     return {
-        "find_unused_parameters": options.FIND_UNUSED_PARAMETERS or (cfg.DETERMINISTIC and not options.STATIC_GRAPH),
+        "find_unused_parameters": options.FIND_UNUSED_PARAMETERS or freezes or (cfg.DETERMINISTIC and not is_static),
         "broadcast_buffers": options.BROADCAST_BUFFERS,
         "static_graph": options.STATIC_GRAPH,
         "compression": options.COMPRESSION,

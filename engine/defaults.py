@@ -13,21 +13,25 @@ from torch import nn
 from steploop.config import CfgNode
 
 from . import comm, hooks
+from .acceleration import compile_model, use_channels_last
 from .checkpoint import Checkpointer
 from .ddp import create_ddp_model, ddp_options, synchronize_buffers
-from .default_hooks import default_hooks
+from .default_hooks import build_early_stopping, default_hooks
+from .epochs import epochs_to_iterations, iterations_per_epoch
 from .evaluator import DatasetEvaluator, inference_on_dataset, print_csv_format, verify_results
 from .events import EventWriter
 from .hook_base import HookBase
 from .losses import NonFiniteLoss
+from .manifest import Manifest
 from .model_summary import model_table
+from .overfit import OverfitLoader
 from .records import load_results, report_non_finite, save_results
 from .rescale import rescale_for_world_size
 from .simple_trainer import SimpleTrainer
 from .solver import build_lr_scheduler, build_optimizer
 from .solver.restore import restore_optimizer
 from .train_loop import TrainerBase
-from .writers import default_writers
+from .writers import build_writers
 
 logger = logging.getLogger(__name__)
 
@@ -59,11 +63,21 @@ class DefaultTrainer(TrainerBase):
         cfg = self.auto_scale_workers(cfg, comm.get_world_size())
         self.cfg = cfg
         model = self.build_model(cfg)
+        if cfg.MODEL.CHANNELS_LAST:
+            use_channels_last(model)
         optimizer = self.build_optimizer(cfg, model)
         data_loader = self.build_train_loader(cfg)
+        # Only the loader knows how long an epoch is; model, optimizer and loader need no number of iterations.
+        cfg = self.cfg = epochs_to_iterations(cfg, iterations_per_epoch(data_loader))
+        if cfg.DATALOADER.OVERFIT_BATCHES:
+            batches_per_step = cfg.SOLVER.ACCUMULATE
+            data_loader = OverfitLoader(data_loader, cfg.DATALOADER.OVERFIT_BATCHES, batches_per_step=batches_per_step)
         logger.info("Model:\n%s", model_table(model))
+        wrapped = create_ddp_model(model, **ddp_options(cfg))
+        if cfg.SOLVER.COMPILE:
+            compile_model(wrapped, cfg.SOLVER.COMPILE_BACKEND)
         self._trainer = SimpleTrainer(
-            create_ddp_model(model, **ddp_options(cfg)),
+            wrapped,
             data_loader,
             optimizer,
             cfg.LOG_PERIOD,
@@ -72,19 +86,26 @@ class DefaultTrainer(TrainerBase):
             max_skipped_steps=cfg.SOLVER.MAX_SKIPPED_STEPS,
         )
         self.ema = hooks.EMA(model, cfg.SOLVER.EMA.DECAY) if cfg.SOLVER.EMA.ENABLED else None
+        self.early_stopping = build_early_stopping(cfg)
         self.scheduler = self.build_lr_scheduler(cfg, optimizer)
+        self.manifest = Manifest(cfg, data_loader)
         self.checkpointer = Checkpointer(
-            model, cfg.OUTPUT_DIR, asynchronous=cfg.SOLVER.CHECKPOINT_ASYNC, trainer=weakref.proxy(self)
+            model,
+            cfg.OUTPUT_DIR,
+            asynchronous=cfg.SOLVER.CHECKPOINT_ASYNC,
+            trainer=weakref.proxy(self),
+            manifest=self.manifest,
         )
         self.seed = cfg.SEED
         self.start_iter = 0
         self.max_iter = cfg.SOLVER.MAX_ITER
         # Every process knows when a hook of the main one saves or evaluates: metrics are read, and checked, before.
-        solver = cfg.SOLVER
+        solver, test = cfg.SOLVER, cfg.TEST
         self.metric_periods = (
-            cfg.LOG_PERIOD, solver.CHECKPOINT_PERIOD, cfg.TEST.EVAL_PERIOD, solver.STOP_CHECK_PERIOD
+            cfg.LOG_PERIOD, solver.CHECKPOINT_PERIOD, test.EVAL_PERIOD, test.LOSS_PERIOD, solver.STOP_CHECK_PERIOD
         )  # fmt: skip
         self._last_eval_results: Mapping[str, Any] = {}
+        self._evaluated_at: int | None = None
         self.register_hooks(self.build_hooks())
 
     # -- a run --------------------------------------------------------------------------------------
@@ -100,25 +121,45 @@ class DefaultTrainer(TrainerBase):
             self.start_iter = self.iter + 1
             if self.start_iter >= self.max_iter:
                 logger.info("This run is finished: iteration %d of %d", self.iter, self.max_iter)
+            elif self._is_over():
+                logger.info(
+                    "This run ended early, at iteration %d. More SOLVER.EARLY_STOPPING.PATIENCE lets it go on",
+                    self.iter,
+                )
         elif self.ema is not None and (average := rest.get("trainer", {}).get("hooks", {}).get("EMA")):
             self.ema.load_state_dict(average)
 
     def train(self) -> Mapping[str, Any]:  # type: ignore[override]
         """Train from `start_iter` to `max_iter`; return the results of the final evaluation, empty without one.
 
-        A run that is finished already only evaluates, and not even that if its results are there.
+        A run that is finished already only evaluates, and not even that if its results are there. One that early
+        stopping ends is finished too: its results are those after its last step.
 
         Raises:
             NonFiniteLoss: a loss was NaN or infinite; OUTPUT_DIR tells of which samples.
             SystemExit: the run was interrupted and is to be resumed; the code is REQUEUE_EXIT_CODE.
             ValueError: TEST.EXPECTED_RESULTS are not met.
         """
-        earlier = self._earlier_results() if self.start_iter >= self.max_iter else None
+        earlier = self._earlier_results() if self.start_iter >= self.max_iter or self._is_over() else None
         if earlier is not None:
             logger.info("Nothing to do: the results of the finished run are in %s", self.cfg.OUTPUT_DIR)
             return earlier
+        if not self._is_over():
+            self._run()
+        if self._is_over() and self._evaluated_at != self.completed_iter:
+            self.evaluate_and_keep()
+        if self.cfg.DATASETS.TEST and (self.iter == self.max_iter or self._is_over()) and comm.is_main_process():
+            # The last thing that a run leaves: where it is, nothing is missing.
+            save_results(self.cfg.OUTPUT_DIR, self._length(), self._last_eval_results)
+        if self.cfg.TEST.EXPECTED_RESULTS and comm.is_main_process():
+            verify_results(self.cfg, self._last_eval_results)
+        return self._last_eval_results
+
+    def _run(self) -> None:
+        """Run the loop; what ends it is reported."""
         try:
-            super().train(self.start_iter, self.max_iter)
+            with self.manifest.session(self):
+                super().train(self.start_iter, self.max_iter)
         except NonFiniteLoss as error:
             path = report_non_finite(self.cfg.OUTPUT_DIR, error, comm.get_rank(), self.data_loader)
             logger.error("The losses and the samples of that step are in %s", path)
@@ -129,12 +170,14 @@ class DefaultTrainer(TrainerBase):
             logger.info("Interrupted; resume with --resume (exit code %d)", hooks.REQUEUE_EXIT_CODE)
             comm.synchronize()  # a launcher that sees one process leave ends the others: the main one has saved first
             raise SystemExit(hooks.REQUEUE_EXIT_CODE)
-        if self.cfg.DATASETS.TEST and self.iter == self.max_iter and comm.is_main_process():
-            # The last thing that a run leaves: where it is, nothing is missing.
-            save_results(self.cfg.OUTPUT_DIR, self.max_iter, self._last_eval_results)
-        if self.cfg.TEST.EXPECTED_RESULTS and comm.is_main_process():
-            verify_results(self.cfg, self._last_eval_results)
-        return self._last_eval_results
+
+    def _is_over(self) -> bool:
+        """Say whether early stopping has ended the run."""
+        return self.early_stopping is not None and self.early_stopping.is_over()
+
+    def _length(self) -> int:
+        """Return the steps of a run that has ended."""
+        return self.completed_iter + 1 if self._is_over() else self.max_iter
 
     def evaluate(self) -> Mapping[str, Any]:
         """Evaluate on every test set, with the averaged weights if there are some."""
@@ -145,6 +188,7 @@ class DefaultTrainer(TrainerBase):
     def evaluate_and_keep(self) -> Mapping[str, Any]:
         """Evaluate; the last results are what `train` returns."""
         self._last_eval_results = self.evaluate()
+        self._evaluated_at = self.iter
         return self._last_eval_results
 
     def run_step(self) -> None:
@@ -179,8 +223,8 @@ class DefaultTrainer(TrainerBase):
         return default_hooks(self)
 
     def build_writers(self) -> list[EventWriter]:
-        """Return the writers of the main process."""
-        return default_writers(self.cfg.OUTPUT_DIR, self.max_iter)
+        """Return the writers of the main process, which WRITERS names."""
+        return build_writers(self.cfg)
 
     @classmethod
     def build_model(cls, cfg: CfgNode) -> nn.Module:
@@ -205,6 +249,13 @@ class DefaultTrainer(TrainerBase):
         from steploop.data import train_loader_from_config
 
         return train_loader_from_config(cfg, rank=comm.get_rank(), world_size=comm.get_world_size())
+
+    @classmethod
+    def build_val_loader(cls, cfg: CfgNode) -> Any:
+        """Return a loader that holds this process's part of DATASETS.VAL once; only losses are measured on it."""
+        from steploop.data import test_loader_from_config
+
+        return test_loader_from_config(cfg, *cfg.DATASETS.VAL, rank=comm.get_rank(), world_size=comm.get_world_size())
 
     @classmethod
     def build_test_loader(cls, cfg: CfgNode, dataset_name: str) -> Any:
@@ -263,7 +314,7 @@ class DefaultTrainer(TrainerBase):
         """Return the results that a finished run left, the same in every process; {} where there is nothing to test."""
         if not self.cfg.DATASETS.TEST:
             return {}
-        found = load_results(self.cfg.OUTPUT_DIR, self.max_iter) if comm.is_main_process() else None
+        found = load_results(self.cfg.OUTPUT_DIR, self._length()) if comm.is_main_process() else None
         return comm.all_gather(found)[0]
 
     # -- what the inner trainer holds -----------------------------------------------------------------

@@ -242,11 +242,11 @@ class EventStorage:
         return list(self._histograms)
 
     def clear_images(self) -> None:
-        """Forget the pictures; called by the writer that has written them."""
+        """Forget the pictures; called when every writer has written them."""
         self._images.clear()
 
     def clear_histograms(self) -> None:
-        """Forget the histograms; called by the writer that has written them."""
+        """Forget the histograms; called when every writer has written them."""
         self._histograms.clear()
 
     # -- time and scope -----------------------------------------------------------------------------

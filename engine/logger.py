@@ -104,6 +104,12 @@ class _Formatter(logging.Formatter):
         self._name = name
         self._abbrev_name = abbrev_name
         self._is_colored = is_colored
+        self._second, self._stamp = -1, ""
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
+        if int(record.created) != self._second:  # lines come in bursts
+            self._second, self._stamp = int(record.created), super().formatTime(record, datefmt)
+        return self._stamp
 
     def _shorten(self, name: str) -> str:
         if self._abbrev_name is None or not (name + ".").startswith(self._name + "."):

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from .checkpoint import FolderLock, clean_temporary, write_text_atomically
 from .checkpoint.resume import POINTER, resumable_files
+from .manifest import MANIFEST
 from .small_files import read_json_object
 
 logger = logging.getLogger(__name__)
 
-MANIFEST = "manifest.json"
 PREVIOUS = "previous"
 LOCK = ".lock"
 

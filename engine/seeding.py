@@ -10,6 +10,7 @@ import torch
 
 _MASK = 2**64 - 1
 _GOLDEN = 0x9E3779B97F4A7C15
+_BLOCK = 256  # steps whose seeds are computed together
 
 
 def seed_all_rng(seed: int | None = None) -> int:
@@ -41,17 +42,19 @@ def _mix(x: int) -> int:
     return x ^ (x >> 31)
 
 
-@functools.lru_cache(maxsize=64)
-def _rank_base(seed: int, rank: int) -> int:
-    return _mix((_mix((seed + _GOLDEN) & _MASK) + rank * _GOLDEN) & _MASK)
-
-
 def step_seed(seed: int, rank: int, step: int) -> int:
     """Return the 64-bit seed of one step on one rank.
 
     For a given (seed, rank), different steps never share a seed.
     """
-    return _mix((_rank_base(seed, rank) + step * _GOLDEN) & _MASK)
+    return _block_of_seeds(seed, rank, step // _BLOCK)[step % _BLOCK]
+
+
+@functools.lru_cache(maxsize=64)
+def _block_of_seeds(seed: int, rank: int, block: int) -> list[int]:
+    """Return the seeds of so many steps at once: one by one, they would cost as much as all hooks together."""
+    base = _mix((_mix((seed + _GOLDEN) & _MASK) + rank * _GOLDEN) & _MASK)
+    return [_mix((base + step * _GOLDEN) & _MASK) for step in range(block * _BLOCK, (block + 1) * _BLOCK)]
 
 
 def seed_step(seed: int, rank: int, step: int, device: torch.device | None = None) -> None:

@@ -13,8 +13,10 @@ import torch
 from steploop.config import CfgNode, ConfigError, diff_configs, format_diff, get_cfg, load_yaml, resolve_device
 
 from . import comm
+from .acceleration import set_float32_precision
 from .checkpoint import write_text_atomically
 from .environment import collect_env_info
+from .flags import apply_flags, check_flags, trial_folder
 from .launchers import count_restarts
 from .logger import close_logger, setup_logger
 from .run_folder import hold, holds_checkpoint, start_run
@@ -24,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 def setup_config(args: argparse.Namespace, *add_keys: Callable[[CfgNode], None]) -> CfgNode:
-    """Return the frozen config of a command line: defaults, then the file, then the overrides.
+    """Return the frozen config of a command line: defaults, then the file, the overrides, and what the flags stand for.
 
     What was left open is filled in where it can be known before any process is started: OUTPUT_DIR (output/<name of
     the config file>) and MODEL.DEVICE ("auto"). With --print-config, the config is printed and the program ends. A
@@ -35,17 +37,23 @@ def setup_config(args: argparse.Namespace, *add_keys: Callable[[CfgNode], None])
         add_keys: functions that add a project's keys.
 
     Raises:
-        ValueError, KeyError, TypeError, FileNotFoundError: the config is wrong, with the place and the remedy.
+        ValueError, KeyError, TypeError, FileNotFoundError: the config is wrong, with the place and the remedy; or
+            flags contradict each other or an override.
     """
+    check_flags(args)
     cfg = get_cfg()
     for add in add_keys:
         add(cfg)
     if args.config_file:
         cfg.merge_from_file(args.config_file)
     cfg.merge_from_list(args.opts)
+    apply_flags(cfg, args)
     if not cfg.OUTPUT_DIR:
         cfg.OUTPUT_DIR = str(Path("output", Path(args.config_file).stem if args.config_file else "default"))
-    cfg.DETERMINISTIC = cfg.DETERMINISTIC or getattr(args, "deterministic", False)
+    if getattr(args, "fast_dev_run", 0):
+        cfg.OUTPUT_DIR = trial_folder(cfg.OUTPUT_DIR)
+    if args.eval_only and not cfg.DATASETS.TEST:
+        raise ValueError("--eval-only evaluates on the sets of DATASETS.TEST, which is empty: name at least one")
     cfg.MODEL.DEVICE = str(resolve_device(cfg.MODEL.DEVICE, args.num_gpus))
     cfg.freeze()
     args.resume = args.resume or count_restarts(os.environ) > 0
@@ -94,8 +102,7 @@ def default_setup(cfg: CfgNode, args: argparse.Namespace) -> None:
         torch.backends.cudnn.benchmark = cfg.CUDNN_BENCHMARK
     if cfg.DETERMINISTIC:
         enable_determinism()
-    if cfg.FLOAT32_PRECISION:
-        torch.set_float32_matmul_precision(cfg.FLOAT32_PRECISION)
+    set_float32_precision(cfg.FLOAT32_PRECISION)
 
 
 def _prepare_folder(output_dir: Path, args: argparse.Namespace) -> Path | None:

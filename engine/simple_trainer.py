@@ -206,7 +206,10 @@ class SimpleTrainer(TrainerBase):
 
 
 class AMPTrainer(SimpleTrainer):
-    """SimpleTrainer in mixed precision, with detectron2's arguments; the step is the same."""
+    """SimpleTrainer in mixed precision, with detectron2's arguments; the step is the same.
+
+    The scaler of float16 reads one flag from the GPU in each step, unless the optimizer is fused. bfloat16 needs none.
+    """
 
     def __init__(
         self,

@@ -41,6 +41,7 @@ class TrainerBase:
         self.seed: int | None = None
         self.must_requeue = False
         self._stop_request: str | None = None
+        self._rank = 0
         self._loaded_storage: dict[str, Any] | None = None
 
     def register_hooks(self, hooks: list[HookBase | None]) -> None:
@@ -111,6 +112,7 @@ class TrainerBase:
     def before_train(self) -> None:
         """Called once before the first step."""
         self._calls.bind(self._hooks)
+        self._rank = comm.get_rank()
         self._reducer = MetricReducer()
         self._read_until = self.start_iter - 1
         self._next_reading = self._reading_after(self._read_until)
@@ -126,7 +128,7 @@ class TrainerBase:
         """Called before each step."""
         self.storage.iter = self.iter
         if self.seed is not None:
-            seed_step(self.seed, comm.get_rank(), self.iter)
+            seed_step(self.seed, self._rank, self.iter)
         for call in self._calls.before_step:
             call()
 

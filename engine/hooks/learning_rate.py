@@ -1,4 +1,4 @@
-"""The learning rate of each step."""
+"""The learning rate and the momentum of each step."""
 
 from typing import Any
 
@@ -7,10 +7,14 @@ from torch.optim.lr_scheduler import LRScheduler as TorchLRScheduler
 
 from ..hook_base import HookBase
 from ..solver.lr_scheduler import LRMultiplier
+from ..solver.momentum import momentum_of
 
 
 class LRScheduler(HookBase):
     """Steps a schedule after each step, and records the learning rate that the step used as "lr".
+
+    The momentum is recorded too, as "momentum", if the schedule moves it (has a true `cycle_momentum`, as torch's
+    OneCycleLR).
 
     Args:
         optimizer: the trainer's if None.
@@ -33,11 +37,14 @@ class LRScheduler(HookBase):
                 self._optimizer, self._scheduler, self.trainer.max_iter, last_iter=self.trainer.iter - 1
             )
         self._group = _representative(self._optimizer)
+        self._moves_momentum = getattr(self._scheduler, "cycle_momentum", False)
 
     def after_step(self) -> None:
         """Record the rate, then set the next step's."""
         rate = self._group["lr"]
         self.trainer.storage.put_scalar("lr", rate, smoothing_hint=False)
+        if self._moves_momentum:
+            self.trainer.storage.put_scalar("momentum", momentum_of(self._group), smoothing_hint=False)
         self.scheduler.step()
 
     @property

@@ -16,6 +16,9 @@ class PeriodicWriter(HookBase):
         writers: the writers, asked in this order.
         period: number of steps; 0 means at the end only.
 
+    Attributes:
+        final_iter: a step after which the run ends before its time, to be written like the last one; None for none.
+
     Raises:
         TypeError: one of the writers is not an EventWriter.
     """
@@ -28,10 +31,11 @@ class PeriodicWriter(HookBase):
                 raise TypeError(f"a writer is a subclass of EventWriter; got {type(writer).__name__}")
         self._writers = list(writers)
         self._period = period
+        self.final_iter: int | None = None
 
     def after_step(self) -> None:
         """Write, if it is time."""
-        if self.every(self._period) or self.is_last_iter():
+        if self.every(self._period) or self.is_last_iter() or self.trainer.iter == self.final_iter:
             self._write()
 
     def after_train(self) -> None:
@@ -54,14 +58,21 @@ class PeriodicWriter(HookBase):
         return {key: state for key, state in states.items() if state}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Give each writer its state; one that is new starts anew."""
-        for key, writer in self._named():
-            if key in state_dict:
-                writer.load_state_dict(state_dict[key])
+        """Give each writer the state of its class, whatever stands before it now; one that is new starts anew."""
+        waiting: dict[str, list[Any]] = {}
+        for key, state in state_dict.items():
+            waiting.setdefault(key.partition("#")[0], []).append(state)
+        for writer in self._writers:
+            if states := waiting.get(type(writer).__qualname__):
+                writer.load_state_dict(states.pop(0))
 
     def _write(self) -> None:
         for writer in self._writers:
             writer.write()
+        # All of them have seen these by now; kept longer, they would only take memory.
+        storage = self.trainer.storage
+        storage.clear_images()
+        storage.clear_histograms()
 
     def _named(self) -> list[tuple[str, EventWriter]]:
         return [(f"{type(writer).__qualname__}#{index}", writer) for index, writer in enumerate(self._writers)]

@@ -4,7 +4,8 @@ import steploop.engine as engine
 NAMES = {
     "engine": "DEFAULT_TIMEOUT launch HookBase TrainerBase SimpleTrainer AMPTrainer create_ddp_model "
     "default_argument_parser default_setup default_writers DefaultTrainer",
-    "hooks": "CallbackHook IterationTimer PeriodicWriter PeriodicCheckpointer BestCheckpointer LRScheduler EvalHook",
+    "hooks": "CallbackHook IterationTimer PeriodicWriter PeriodicCheckpointer BestCheckpointer LRScheduler EvalHook "
+    "PreciseBN TorchProfiler TorchMemoryStats",
     "events": "get_event_storage has_event_storage EventStorage EventWriter JSONWriter TensorboardXWriter "
     "CommonMetricPrinter",
     "solver": "build_optimizer build_lr_scheduler get_default_optimizer_params LRMultiplier WarmupParamScheduler",

@@ -1,11 +1,16 @@
 import pytest
+import torch
 
+from exact_runs import EVALUATED, STEPS, differences, train
 from steploop.engine import BestCheckpointer, Checkpointer, JSONWriter, PeriodicCheckpointer, PeriodicWriter, hooks
 from steploop.engine.checkpoint import read_checkpoint
 from tiny import tiny_trainer
+from tiny_project import MeanOutput, TinyTrainer, tiny_cfg
 
 
 class RecordingCheckpointer:
+    save_dir = ""
+
     def __init__(self):
         self.saved = []
 
@@ -145,7 +150,7 @@ def test_a_checkpoint_holds_what_hooks_registered_after_it_did_at_its_step(tmp_p
     trainer.register_hooks([writer, hooks.EvalHook(3, lambda: {"set/mAP": 1.0}), best])
     trainer.train(0, 4)
     states = read_checkpoint(tmp_path / "model_0000002.pth")["trainer"]["hooks"]
-    assert states["BestCheckpointer"] == {"best_metric": 1.0, "best_iter": 2}
+    assert states["BestCheckpointer"] == {"best_metric": 1.0, "best_iter": 2, "val_metric": "set/mAP"}
     assert states["PeriodicWriter"]["JSONWriter#0"]["last_write"] == 2
 
 
@@ -159,3 +164,109 @@ def test_metrics_are_durable_before_the_checkpoint_is_visible(tmp_path, monkeypa
     trainer.train(0, 6)
     assert order[0] == ("flush", [])
     assert order[1] == ("flush", ["model_0000003.pth"])
+
+
+def evaluated_trainer(folder, values, eval_period=2):
+    """Return a trainer that evaluates now and then, with `values` in turn, and keeps the best."""
+    results = iter(values)
+    trainer, checkpointer = saving_trainer(folder, period=2)
+    best = BestCheckpointer(eval_period, checkpointer, "set/mAP")
+    trainer.register_hooks([hooks.EvalHook(eval_period, lambda: {"set/mAP": next(results)}), best])
+    return trainer, checkpointer, best
+
+
+def test_the_best_of_a_final_evaluation_is_known_to_a_longer_run(tmp_path):
+    trainer, _, best = evaluated_trainer(tmp_path, [1.0, 5.0])
+    trainer.train(0, 4)
+    assert (best.best_metric, best.best_iter) == (5.0, 4)
+    longer, checkpointer, best = evaluated_trainer(tmp_path, [3.0, 4.0])
+    checkpointer.resume_or_load("")
+    assert best.best_metric == 1.0  # all that was known when the last step was saved
+    longer.train(4, 8)
+    assert (best.best_metric, best.best_iter) == (5.0, 4)
+    assert read_checkpoint(tmp_path / "model_best.pth")["iteration"] == 3
+
+
+def test_the_best_file_of_a_run_that_was_killed_is_not_taken_for_a_final_one(tmp_path):
+    trainer, _, _ = evaluated_trainer(tmp_path, [9.0], eval_period=3)
+    trainer.register_hooks([hooks.CallbackHook(after_step=lambda t: t.iter == 2 and t.request_stop("as if killed"))])
+    trainer.train(0, 6)
+    (tmp_path / "model_0000002.pth").unlink()
+    (tmp_path / "last_checkpoint").write_text("model_0000001.pth")
+    again, checkpointer, best = evaluated_trainer(tmp_path, [2.0, 1.0], eval_period=3)
+    checkpointer.resume_or_load("")
+    again.train(2, 6)
+    assert best.best_metric == 2.0
+
+
+def test_the_best_by_another_metric_starts_anew(caplog):
+    best = BestCheckpointer(2, RecordingCheckpointer(), "set/mAP")
+    best.load_state_dict({"best_metric": 9.0, "best_iter": 1, "val_metric": "set/Rank-1"})
+    assert best.best_metric is None
+    assert "model_best.pth is the best by set/Rank-1 so far, from now on by set/mAP" in caplog.text
+
+
+def test_two_may_not_write_into_one_file():
+    trainer, checkpointer = tiny_trainer(), RecordingCheckpointer()
+    with pytest.raises(ValueError, match="two hooks are named 'BestCheckpointer'"):
+        trainer.register_hooks([BestCheckpointer(2, checkpointer, "a"), BestCheckpointer(2, checkpointer, "b")])
+
+
+def test_an_unknown_metric_is_told_the_nearest(caplog):
+    trainer = tiny_trainer()
+    trainer.register_hooks(
+        [hooks.EvalHook(2, lambda: {"set/mAP": 1.0}), BestCheckpointer(2, RecordingCheckpointer(), "set/map")]
+    )
+    trainer.train(0, 2)
+    assert "Did you mean 'set/mAP'?" in caplog.text
+
+
+def test_a_metric_that_is_measured_at_the_last_step_is_in_its_checkpoint(tmp_path):
+    trainer, checkpointer = saving_trainer(tmp_path, period=0)
+    loss = hooks.ValidationLoss(0, trainer.model, [torch.ones(2, 3)])
+    trainer.register_hooks([loss, BestCheckpointer(0, checkpointer, "validation/total_loss", "min")])
+    trainer.train(0, 3)
+    states = read_checkpoint(tmp_path / "model_final.pth")["trainer"]["hooks"]
+    assert states["BestCheckpointer"]["best_iter"] == 2
+
+
+TWO_BEST = (*EVALUATED, "TEST.BEST", "[['tiny/mean', 'max'], ['tiny/half', 'min']]")
+
+
+class TwoMetrics(MeanOutput):
+    def evaluate(self):
+        mean = super().evaluate()["mean"]
+        return {"mean": mean, "half": mean / 2}
+
+
+class TwoMetricsTrainer(TinyTrainer):
+    @classmethod
+    def build_evaluator(cls, cfg, dataset_name):
+        return TwoMetrics()
+
+
+def test_the_config_keeps_the_best_by_several_metrics(tmp_path):
+    TwoMetricsTrainer(tiny_cfg(tmp_path, *TWO_BEST)).train()
+    best, least = (read_checkpoint(tmp_path / f"model_best_tiny_{name}.pth") for name in ("mean", "half"))
+    assert best["best_metric"] >= 2 * least["best_metric"]
+    assert (best["val_metric"], least["val_metric"]) == ("tiny/mean", "tiny/half")
+    assert (tmp_path / "last_checkpoint").read_text() == "model_final.pth"
+    states = read_checkpoint(tmp_path / "model_final.pth")["trainer"]["hooks"]
+    assert {"BestCheckpointer model_best_tiny_mean", "BestCheckpointer model_best_tiny_half"} <= states.keys()
+
+
+@pytest.mark.parametrize("rows", ["['tiny/mean', 'max']", "[['tiny/mean']]", "[['tiny/mean', 'highest']]"])
+def test_a_row_that_is_no_metric_and_mode_is_an_error(tmp_path, rows):
+    with pytest.raises(ValueError, match="TEST.BEST is a list of"):
+        TinyTrainer(tiny_cfg(tmp_path, *EVALUATED, "TEST.BEST", rows))
+
+
+def test_the_best_by_each_metric_is_the_same_after_a_resume(tmp_path):
+    rows = ("TEST.BEST", "[['validation/total_loss', 'min'], ['validation/half', 'max']]")
+    settings = (*EVALUATED, "DATASETS.VAL", "('tiny',)", "TEST.LOSS_PERIOD", 2, *rows)
+    train(tmp_path / "whole", *settings)
+    for kill in (("before_step", 5), ("saved", 8), ("after_train", STEPS)):
+        train(tmp_path / "run", *settings, kill=kill)
+    train(tmp_path / "run", *settings)
+    assert differences(tmp_path / "run", tmp_path / "whole") == []
+    assert len(list((tmp_path / "run").glob("model_best*.pth"))) == 3

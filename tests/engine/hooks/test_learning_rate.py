@@ -1,3 +1,4 @@
+import pytest
 import torch
 from fvcore.common.param_scheduler import ConstantParamScheduler, LinearParamScheduler
 
@@ -18,6 +19,18 @@ def test_a_function_of_progress_multiplies_the_rates():
     trainer.register_hooks([hooks.LRScheduler(scheduler=LinearParamScheduler(1.0, 0.0))])
     trainer.train(0, 4)
     assert [rate for rate, _ in trainer.storage.history("lr").values()] == [2.0, 1.5, 1.0, 0.5]
+
+
+@pytest.mark.parametrize("moves", [True, False])
+def test_the_momentum_is_recorded_where_a_schedule_moves_it(moves):
+    trainer = tiny_trainer(lr=1.0)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(trainer.optimizer, 1.0, 4, pct_start=0.5, cycle_momentum=moves)
+    trainer.register_hooks([hooks.LRScheduler(scheduler=schedule)])
+    trainer.train(0, 3)
+    recorded = trainer.storage.histories()
+    assert ("momentum" in recorded) is moves
+    if moves:
+        assert recorded["momentum"].values() == [(0.95, 0), (0.85, 1), (pytest.approx(0.9), 2)]
 
 
 def test_the_rate_shown_is_that_of_the_largest_group():

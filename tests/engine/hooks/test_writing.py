@@ -1,8 +1,9 @@
 import json
 
 import pytest
+import torch
 
-from steploop.engine import EventWriter, JSONWriter, hooks
+from steploop.engine import EventWriter, JSONWriter, get_event_storage, hooks
 from tiny import tiny_trainer
 
 
@@ -56,3 +57,44 @@ def test_a_run_that_failed_writes_no_line_out_of_turn_but_closes():
 def test_what_is_no_writer_is_refused():
     with pytest.raises(TypeError, match="subclass of EventWriter"):
         hooks.PeriodicWriter([print])
+
+
+class Named(EventWriter):
+    """Remembers what it was given, and which pictures it saw."""
+
+    def __init__(self, name="anew"):
+        self.name = name
+        self.seen = []
+
+    def write(self):
+        self.seen += [name for name, *_ in get_event_storage().images()]
+
+    def state_dict(self):
+        return {"name": self.name}
+
+    def load_state_dict(self, state):
+        self.name = state["name"]
+
+
+class OtherNamed(Named):
+    pass
+
+
+def test_writers_find_their_states_when_others_come_or_go():
+    state = hooks.PeriodicWriter([OtherNamed("x"), Named("a"), Recorder(), Named("b")]).state_dict()
+    writers = [Recorder(), Named(), Named(), Named()]
+    hooks.PeriodicWriter(writers).load_state_dict(state)
+    assert [writer.name for writer in writers[1:]] == ["a", "b", "anew"]
+
+
+def test_pictures_go_when_all_writers_have_seen_them():
+    def put(trainer):
+        trainer.storage.put_image(f"picture {trainer.iter}", torch.zeros(3, 1, 1))
+        trainer.storage.put_histogram("weights", torch.zeros(2))
+
+    writers = [Named(), Named()]
+    trainer = tiny_trainer()
+    trainer.register_hooks([hooks.PeriodicWriter(writers, period=2), hooks.CallbackHook(after_step=put)])
+    trainer.train(0, 3)
+    assert writers[0].seen == writers[1].seen == ["picture 0", "picture 1", "picture 2"]
+    assert trainer.storage.images() == trainer.storage.histograms() == []

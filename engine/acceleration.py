@@ -1,0 +1,81 @@
+"""What a config may ask of the hardware: compiled models, channels last, TensorFloat-32."""
+
+import importlib.util
+import os
+import shutil
+import sys
+
+import torch
+from torch import nn
+
+PRECISIONS = ("highest", "high", "medium")
+
+
+def set_float32_precision(name: str) -> None:
+    """Say how exactly CUDA multiplies float32 matrices and convolves float32 images.
+
+    "highest" computes in float32. "high" lets matrix products use TensorFloat-32 (10 bits of mantissa in place of 23),
+    "medium" bfloat16 (7 bits) where there is a kernel; convolutions use TensorFloat-32 with both. torch's own default,
+    which "" leaves, is float32 for matrices and TensorFloat-32 for convolutions.
+
+    Args:
+        name: one of the three, or "" to leave everything as it is.
+
+    Raises:
+        ValueError: another name.
+    """
+    if not name:
+        return
+    if name not in PRECISIONS:
+        raise ValueError(f'FLOAT32_PRECISION is "" or one of {", ".join(PRECISIONS)}; got {name!r}')
+    torch.set_float32_matmul_precision(name)
+    torch.backends.cudnn.allow_tf32 = name != "highest"
+
+
+def use_channels_last(model: nn.Module) -> None:
+    """Store the weights of 2D convolutions with the channels last, in place.
+
+    A convolution with such weights computes, and returns, in that order whatever its input's is, so that images need
+    no change. Names, shapes and values stay the same; sums may be added up in another order.
+    """
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def compile_model(model: nn.Module, backend: str = "") -> None:
+    """Let torch.compile compile the model's forward pass, in place: no name of a parameter changes.
+
+    The first batch is compiled, in training and in evaluation, and so is one of another shape: seconds to minutes.
+
+    Args:
+        model: wrapped for several processes already, because torch divides the graph where gradients are exchanged.
+        backend: a name of torch.compiler.list_backends(()); "" takes torch's own, Inductor, which writes C++ on the
+            CPU and Triton on CUDA.
+
+    Raises:
+        ValueError: there is no such backend.
+        RuntimeError: Inductor's compiler is missing on this machine.
+    """
+    backend = backend or "inductor"
+    if backend not in torch.compiler.list_backends(()):
+        usual = ", ".join(torch.compiler.list_backends())
+        raise ValueError(
+            f'SOLVER.COMPILE_BACKEND is "" or one of {usual}, or to find errors eager or aot_eager; got {backend!r}'
+        )
+    if backend == "inductor":
+        _check_compilers(next((parameter.device.type for parameter in model.parameters()), "cpu"))
+    model.compile(backend=backend)
+
+
+def _check_compilers(device: str) -> None:
+    """Raise if Inductor would not find what it calls in the first step, with a trace from the depths."""
+    remedy = "Install it, set SOLVER.COMPILE_BACKEND to one that needs none (aot_eager), or SOLVER.COMPILE to False"
+    if device == "cuda" and importlib.util.find_spec("triton") is None:
+        raise RuntimeError(f"SOLVER.COMPILE needs the package triton on CUDA, and it is not installed. {remedy}.")
+    usual = ["gcc", "clang"] if device == "cuda" else ["clang++" if sys.platform == "darwin" else "g++"]
+    variable = "CC" if device == "cuda" else "CXX"
+    compilers = [os.environ[variable]] if os.environ.get(variable) else usual
+    if not any(shutil.which(compiler) for compiler in compilers):
+        raise RuntimeError(
+            f"SOLVER.COMPILE needs a compiler, and {' or '.join(compilers)} (the variable {variable} names another) "
+            f"is not on the PATH. {remedy}."
+        )

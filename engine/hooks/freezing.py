@@ -1,0 +1,99 @@
+"""Parts of a model that do not train at first."""
+
+import logging
+from collections.abc import Sequence
+
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from steploop.config.errors import nearest
+
+from ..checkpoint import unwrap
+from ..hook_base import HookBase
+
+logger = logging.getLogger(__name__)
+
+
+class LayerFreeze(HookBase):
+    """Freezes some modules of a model in the first `freeze_iters` steps; which, follows from the step.
+
+    A frozen parameter takes no gradient, so that its optimizer neither moves it nor lets it decay nor touches its
+    momentum. Batch normalisation in a frozen module stays in eval mode, whoever calls ``model.train()`` meanwhile.
+    What was frozen already is left alone, also afterwards.
+
+    The optimizer must hold the parameters, that is, be built before the training begins. DistributedDataParallel must
+    look for unused parameters (``find_unused_parameters=True``; DefaultTrainer sees to it): it would wait for their
+    gradients for ever.
+
+    Args:
+        model: that trains; a wrapped one is unwrapped, and found unfit if it would wait.
+        freeze_layers: names of modules, such as "backbone" or "backbone.conv1".
+        freeze_iters: number of steps; 0 freezes nothing.
+
+    Raises:
+        ValueError: the model has no module of such a name, or is wrapped such that it would wait for a gradient.
+    """
+
+    def __init__(self, model: nn.Module, freeze_layers: Sequence[str], freeze_iters: int) -> None:
+        wrapped = isinstance(model, DistributedDataParallel)
+        if freeze_iters and wrapped and (model.static_graph or not model.find_unused_parameters):
+            raise ValueError(
+                "frozen parameters get no gradient, and DistributedDataParallel would wait for it: make it with "
+                "find_unused_parameters=True (DDP.FIND_UNUSED_PARAMETERS) and without a static graph"
+            )
+        self._frozen_modules = [_module(unwrap(model), name) for name in freeze_layers]
+        self._freeze_iters = freeze_iters
+        self._parameters: list[nn.Parameter] = []
+        self._norms: list[nn.Module] = []
+        self.is_frozen = False
+
+    def before_train(self) -> None:
+        """Freeze, if the first step of this run is one of those."""
+        self._follow(self.trainer.start_iter)
+
+    def before_step(self) -> None:
+        """Thaw at the first step after them; until then, hold batch normalisation in eval mode."""
+        if self.is_frozen:
+            self._follow(self.trainer.iter)
+            for norm in self._norms:
+                norm.training = False
+
+    def after_train(self) -> None:
+        """Leave a model that a further training finds as it was."""
+        self._thaw()
+
+    def _follow(self, iteration: int) -> None:
+        if iteration >= self._freeze_iters:
+            self._thaw()
+        elif not self.is_frozen:
+            self._freeze()
+
+    def _freeze(self) -> None:
+        modules = list(dict.fromkeys(inner for module in self._frozen_modules for inner in module.modules()))
+        self._parameters = [p for module in modules for p in module.parameters(recurse=False) if p.requires_grad]
+        self._norms = [m for m in modules if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training]
+        for parameter in self._parameters:
+            parameter.requires_grad_(False)
+            parameter.grad = None
+        for norm in self._norms:
+            norm.training = False
+        self.is_frozen = True
+        logger.info("Frozen up to iteration %d: %d tensors of weights", self._freeze_iters, len(self._parameters))
+
+    def _thaw(self) -> None:
+        for parameter in self._parameters:
+            parameter.requires_grad_(True)
+        for norm in self._norms:
+            norm.training = True
+        if self.is_frozen:
+            logger.info("Thawed %d tensors of weights", len(self._parameters))
+        self._parameters, self._norms, self.is_frozen = [], [], False
+
+
+def _module(model: nn.Module, name: str) -> nn.Module:
+    modules = {key: module for key, module in model.named_modules() if key}
+    if name not in modules:
+        near = nearest(name, modules)
+        hint = f"; did you mean {near!r}?" if near else f"; at the top it has {', '.join(dict(model.named_children()))}"
+        raise ValueError(f"{type(model).__name__} has no module {name!r} to freeze (MODEL.FREEZE_LAYERS){hint}")
+    return modules[name]

@@ -1,0 +1,40 @@
+"""A metric that decides something: found among what was recorded, and compared."""
+
+import logging
+import operator
+from collections.abc import Callable
+
+from steploop.config.errors import nearest
+
+from ..events import EventStorage
+
+logger = logging.getLogger(__name__)
+
+_BETTER: dict[str, Callable[[float, float], bool]] = {"max": operator.gt, "min": operator.lt}
+
+
+def comparison(mode: str) -> Callable[[float, float], bool]:
+    """Return "is better than" for a mode.
+
+    Raises:
+        ValueError: the mode is neither "max" nor "min".
+    """
+    if mode not in _BETTER:
+        raise ValueError(f'the mode of a metric is "max" or "min"; got {mode!r}')
+    return _BETTER[mode]
+
+
+def find_metric(storage: EventStorage, name: str, asked_by: str) -> tuple[float, int] | None:
+    """Return the last value of a metric and its iteration; where there is none, None and a warning."""
+    latest = storage.latest()
+    if name not in latest:
+        near = nearest(name, latest)
+        logger.warning(
+            "%s found no metric %r; recorded so far: %s%s. Is it registered after the hook that measures it?",
+            asked_by,
+            name,
+            ", ".join(sorted(latest)) or "none",
+            f". Did you mean {near!r}?" if near else "",
+        )
+        return None
+    return latest[name]
