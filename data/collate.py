@@ -15,7 +15,7 @@ def collate(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     (B,), strings a list.
 
     Raises:
-        ValueError: if there are no samples, they differ in their keys, or tensors of one key differ in shape.
+        ValueError: if there are no samples, they differ in their keys, or tensors of one key differ in shape or dtype.
         TypeError: if a value is anything else, or one key's values differ in type; it names the key.
     """
     if not samples:
@@ -29,9 +29,9 @@ def collate(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _collate_values(key: str, values: list[Any]) -> Any:
     if all(isinstance(value, torch.Tensor) for value in values):
-        shapes = {tuple(value.shape) for value in values}
-        if len(shapes) > 1:
-            raise ValueError(f"tensors of {key!r} differ in shape, so they make no batch: {sorted(shapes)}")
+        kinds = {(tuple(value.shape), str(value.dtype)) for value in values}
+        if len(kinds) > 1:
+            raise ValueError(f"tensors of {key!r} differ in shape or dtype, so they make no batch: {sorted(kinds)}")
         return default_collate(values)  # in a worker it stacks into shared memory, which saves a copy of the batch
     if all(isinstance(value, int | np.integer) for value in values):
         return torch.tensor(values, dtype=torch.int64)

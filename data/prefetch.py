@@ -45,6 +45,8 @@ class Prefetcher:
         self.loader = loader
         self.device = device
         self._batches: _Ahead | None = None
+        # One for all iterators: the memory of a batch stays with its stream.
+        self._stream: torch.cuda.Stream | None = None
 
     @property
     def dataset(self) -> Any:
@@ -76,7 +78,9 @@ class Prefetcher:
 
     def __iter__(self) -> Iterator[Any]:
         self.close()
-        self._batches = _Ahead(iter(self.loader), self.device)
+        batches = iter(self.loader)
+        self._stream = self._stream or torch.cuda.Stream(self.device)
+        self._batches = _Ahead(batches, self.device, self._stream)
         return self._batches
 
     def close(self) -> None:
@@ -90,10 +94,10 @@ class Prefetcher:
 class _Ahead(Iterator[Any]):
     """An iterator that is one batch ahead of who asks."""
 
-    def __init__(self, batches: Iterator[Any], device: torch.device) -> None:
+    def __init__(self, batches: Iterator[Any], device: torch.device, stream: torch.cuda.Stream) -> None:
         self._batches = batches
         self._device = device
-        self._stream = torch.cuda.Stream(device)
+        self._stream = stream
         self._fetched: tuple[Any, Exception | None] | None = None
 
     def __next__(self) -> Any:

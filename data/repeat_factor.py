@@ -9,7 +9,7 @@ import numpy as np
 from .stream import StreamSampler
 
 Labels = Hashable | Collection[Hashable]
-"""What an item shows: one label, or a list, tuple or set of them."""
+"""What an item shows: one label, or a list, tuple, set, array or tensor of them."""
 
 
 def repeat_factors(labels: Sequence[Labels], threshold: float, *, sqrt: bool = True) -> np.ndarray:
@@ -18,7 +18,7 @@ def repeat_factors(labels: Sequence[Labels], threshold: float, *, sqrt: bool = T
     The frequency of a label is the share of the items that have it (Gupta et al., LVIS, arXiv:1908.03195).
 
     Args:
-        labels: of each item: a label, or a list, tuple or set of them; an item without any comes once.
+        labels: of each item: a label, or a list, tuple, set, array or tensor of them; an item without any comes once.
         threshold: in [0, 1]; labels at least so frequent are not repeated, so 0 repeats none.
         sqrt: False takes ``threshold / frequency`` itself, which makes all labels below the threshold equally frequent.
 
@@ -79,4 +79,6 @@ class RepeatFactorTrainingSampler(StreamSampler):
 
 
 def _as_set(label: Labels) -> set[Hashable]:
+    if hasattr(label, "tolist"):  # tensors are hashable, but equal ones are not the same
+        label = label.tolist()
     return set(label) if isinstance(label, (list, tuple, set, frozenset)) else {cast(Hashable, label)}

@@ -2,8 +2,8 @@
 
 import copy
 import logging
-from collections.abc import Iterator
-from itertools import count
+from collections.abc import Callable, Iterator
+from itertools import count, islice
 from typing import Any
 
 logger = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ class OverfitLoader:
         batches_per_step: batches that make one step (SOLVER.ACCUMULATE).
 
     Raises:
-        ValueError: `num_steps` is less than 1.
+        ValueError: `num_steps` is less than 1; when it is iterated, the loader has fewer batches.
     """
 
     def __init__(self, loader: Any, num_steps: int, *, batches_per_step: int = 1) -> None:
@@ -49,9 +49,11 @@ class OverfitLoader:
         """Samples of one epoch over all ranks; it stays that of the whole set."""
         return self._loader.epoch_length
 
-    def items_at(self, step: int) -> list[Any]:
-        """Return the items of this rank's part of a step's batch."""
-        return self._loader.items_at(step % self._num_steps)
+    @property
+    def items_at(self) -> Callable[[int], list[Any]]:
+        """Takes a step, and returns the items of this rank's part of its batch."""
+        items_at = self._loader.items_at  # where the loader has none, neither has this
+        return lambda step: items_at(step % self._num_steps)
 
     def seek(self, step: int) -> None:
         """Let the next iterator start at `step` >= 0."""
@@ -71,8 +73,13 @@ class OverfitLoader:
     def _read(self) -> list[Any]:
         if hasattr(self._loader, "seek"):
             self._loader.seek(0)
-        batches = iter(self._loader)
+        wanted = self._num_steps * self._batches_per_step
         try:
-            return [next(batches) for _ in range(self._num_steps * self._batches_per_step)]
+            batches = list(islice(self._loader, wanted))
         finally:
             self.close()
+        if len(batches) < wanted:
+            raise ValueError(
+                f"DATALOADER.OVERFIT_BATCHES: the data loader ended after {len(batches)} batches; {wanted} are needed"
+            )
+        return batches

@@ -41,6 +41,7 @@ class TrainerBase:
         self.seed: int | None = None
         self.must_requeue = False
         self._stop_request: str | None = None
+        self._can_stop = False
         self._rank = 0
         self._loaded_storage: dict[str, Any] | None = None
 
@@ -105,12 +106,13 @@ class TrainerBase:
             requeue: whether the run is interrupted, and should be taken up again, rather than done.
         """
         self._stop_request = self._stop_request or reason
-        if comm.get_world_size() == 1:
+        if self._can_stop and comm.get_world_size() == 1:
             self.stop_reason = self._stop_request
         self.must_requeue = self.must_requeue or requeue
 
     def before_train(self) -> None:
         """Called once before the first step."""
+        self._can_stop = True
         self._calls.bind(self._hooks)
         self._rank = comm.get_rank()
         self._reducer = MetricReducer()
@@ -121,6 +123,7 @@ class TrainerBase:
 
     def after_train(self) -> None:
         """Called once at the end, also of a run that failed: every hook, and then the first error of one is raised."""
+        self._can_stop = False  # what comes now, such as a signal during the final evaluation, comes too late
         self.storage.iter = self.iter
         call_all(self._calls.after_train, "after_train")
 

@@ -65,18 +65,28 @@ class EMA(HookBase):
         return self._average
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over averaged weights."""
-        own = self._model.state_dict()
-        self._average = {name: state_dict[name].detach().clone().to(value.device) for name, value in own.items()}
+        """Take over averaged weights; those that another model lacks, or has in another shape, start from the model's.
+
+        The same weights of the model were not loaded either, and the table of them is in the log.
+        """
+        self._average = {}
+        for name, own in self._model.state_dict().items():
+            saved = state_dict.get(name, own)
+            fitting = saved if saved.shape == own.shape else own
+            self._average[name] = fitting.detach().clone().to(own.device)
+
+    def _parameters(self) -> Iterator[tuple[str, Tensor]]:
+        # A weight that two modules share stands under both names in a state dict, and would be loaded from either.
+        return self._model.named_parameters(remove_duplicate=False)
 
     def _pairs(self) -> tuple[list[Tensor], list[Tensor]]:
         assert self._average is not None
-        named = [(self._average[name], value.detach()) for name, value in self._model.named_parameters()]
+        named = [(self._average[name], value.detach()) for name, value in self._parameters()]
         return [average for average, _ in named], [value for _, value in named]
 
     def _copy_other_tensors(self, own: dict[str, Tensor]) -> None:
         assert self._average is not None
-        parameters = dict(self._model.named_parameters())
+        parameters = dict(self._parameters())
         for name, value in own.items():
             if name not in parameters:
                 self._average[name].copy_(value)

@@ -28,7 +28,7 @@ class LayerFreeze(HookBase):
     Args:
         model: that trains; a wrapped one is unwrapped, and found unfit if it would wait.
         freeze_layers: names of modules, such as "backbone" or "backbone.conv1".
-        freeze_iters: number of steps; 0 freezes nothing.
+        freeze_iters: number of steps; 0 freezes nothing, and says so in the log.
 
     Raises:
         ValueError: the model has no module of such a name, or is wrapped such that it would wait for a gradient.
@@ -43,6 +43,8 @@ class LayerFreeze(HookBase):
             )
         self._frozen_modules = [_module(unwrap(model), name) for name in freeze_layers]
         self._freeze_iters = freeze_iters
+        if freeze_layers and not freeze_iters:
+            logger.warning("MODEL.FREEZE_LAYERS train from the first step on: SOLVER.FREEZE_ITERS is 0")
         self._parameters: list[nn.Parameter] = []
         self._norms: list[nn.Module] = []
         self.is_frozen = False

@@ -42,10 +42,10 @@ class LRScheduler(HookBase):
     def after_step(self) -> None:
         """Record the rate, then set the next step's."""
         rate = self._group["lr"]
-        self.trainer.storage.put_scalar("lr", rate, smoothing_hint=False)
+        self.trainer.storage.put_scalar("lr", rate, False)
         if self._moves_momentum:
-            self.trainer.storage.put_scalar("momentum", momentum_of(self._group), smoothing_hint=False)
-        self.scheduler.step()
+            self.trainer.storage.put_scalar("momentum", momentum_of(self._group), False)
+        self._scheduler.step()
 
     @property
     def scheduler(self) -> Any:

@@ -15,8 +15,8 @@ class TorchMemoryStats(HookBase):
     """Logs the memory of this process's GPU every `period` steps and at the last one, `max_runs` times at most.
 
     "max" is the largest amount since the line before (so "max_mem" on the console starts anew too); "reserved" is what
-    PyTorch holds, "allocated" what tensors take of it. After the last line follows PyTorch's own summary. Without a GPU
-    nothing is logged.
+    PyTorch holds, "allocated" what tensors take of it. After the last line follows PyTorch's own summary. A run that
+    uses no GPU logs nothing.
 
     Args:
         period: number of steps; 0 means at the last one only.
@@ -32,7 +32,7 @@ class TorchMemoryStats(HookBase):
         """Log, if it is time."""
         if self._runs >= self._max_runs or not (self.every(self._period) or self.is_last_iter()):
             return
-        if not torch.cuda.is_available():
+        if not torch.cuda.is_initialized():
             return
         cuda = torch.cuda
         logger.info(

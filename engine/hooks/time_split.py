@@ -44,9 +44,11 @@ class TimeSplit(HookBase):
         self._is_inside = False
         steps = getattr(trainer, "_trainer", trainer)  # a DefaultTrainer's steps are those of another one
         self._wrap_next_batch(steps)
+        # A compiled model takes its hooks into its graph, where a mark of the device is not made in its place.
+        enter = torch.compiler.disable(self._enter) if trainer.model._compiled_call_impl else self._enter
         self._undo += [
-            trainer.model.register_forward_pre_hook(lambda *_: self._enter("forward")).remove,
-            trainer.model.register_forward_hook(lambda *_: self._enter("backward")).remove,
+            trainer.model.register_forward_pre_hook(lambda *_: enter("forward")).remove,
+            trainer.model.register_forward_hook(lambda *_: enter("backward")).remove,
             trainer.optimizer.register_step_pre_hook(lambda *_: self._enter("optimizer")).remove,
             trainer.optimizer.register_step_post_hook(lambda *_: self._enter("hooks")).remove,
         ]

@@ -12,6 +12,9 @@ from .momentum import MomentumSchedule
 # Schedules live on [0, 1), some raise at 1. What is asked for after the last step is the value just before the end.
 _BEFORE_END = math.nextafter(1.0, 0.0)
 
+# Steps whose factors are computed together: one by one, between the kernels of a model, each would cost three times.
+_BLOCK = 256
+
 
 class WarmupParamScheduler(ParamScheduler):
     """Puts a warm-up before a schedule."""
@@ -106,6 +109,7 @@ class LRMultiplier(LRScheduler):
         self._multiplier = multiplier
         self._max_iter = max_iter
         self._momentum = momentum
+        self._block, self._factors = -1, list[float]()
         # As torch's own schedulers name it: the hook records the momentum of those that move it.
         self.cycle_momentum = momentum is not None
         # A second scheduler on the same optimizer must not multiply what the first has already multiplied.
@@ -115,7 +119,11 @@ class LRMultiplier(LRScheduler):
 
     def factor(self, step: int) -> float:
         """Return the multiplier of iteration `step`; after the end, that of the end."""
-        return self._multiplier(self._progress(step))
+        block, place = divmod(step, _BLOCK)
+        if block != self._block:
+            steps = range(block * _BLOCK, (block + 1) * _BLOCK)
+            self._block, self._factors = block, [self._multiplier(self._progress(step)) for step in steps]
+        return self._factors[place]
 
     def get_lr(self) -> list[Any]:
         """Return each group's learning rate at the current iteration, `last_epoch`."""

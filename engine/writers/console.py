@@ -11,9 +11,6 @@ from ..events import EventStorage, EventWriter, get_event_storage
 # Values that have a place of their own on the line.
 _TIMES = ("time", "data_time")
 
-# Steps whose median time tells the remaining time: of 1,000, sorting them would cost as much as all else of a line.
-_ETA_WINDOW = 200
-
 
 class CommonMetricPrinter(EventWriter):
     """Logs a line with the remaining time, losses and metrics, the times, the learning rate and the memory.
@@ -39,7 +36,7 @@ class CommonMetricPrinter(EventWriter):
             return
         smoothed = storage.latest_with_smoothing_hint(self._window_size)
         latest = storage.latest()
-        eta = self._eta(storage)
+        eta = self._eta(storage, smoothed)
         parts = [f"eta: {eta}"] if eta else []
         epoch, recorded_at = latest.get("epoch", (0.0, -1))
         if recorded_at == storage.iter:
@@ -58,13 +55,12 @@ class CommonMetricPrinter(EventWriter):
             parts.append(memory)
         self.logger.info("  ".join(parts))
 
-    def _eta(self, storage: EventStorage) -> str:
+    def _eta(self, storage: EventStorage, smoothed: dict[str, tuple[float, int]]) -> str:
         if self._max_iter is None:
             return ""
         seconds = None
-        if "time" in storage.latest():
-            history = storage.history("time")
-            seconds = history.median(_ETA_WINDOW) * (self._max_iter - storage.iter - 1)
+        if "time" in smoothed:
+            seconds = smoothed["time"][0] * (self._max_iter - storage.iter - 1)
             storage.put_scalar("eta_seconds", seconds, smoothing_hint=False)
         elif self._last_write is not None and storage.iter > self._last_write[0]:
             each = (time.perf_counter() - self._last_write[1]) / (storage.iter - self._last_write[0])
@@ -75,7 +71,7 @@ class CommonMetricPrinter(EventWriter):
 
 def _peak_memory() -> str:
     """Return the largest memory so far: the GPU's, or else this process's."""
-    if torch.cuda.is_available():
+    if torch.cuda.is_initialized():
         return f"max_mem: {torch.cuda.max_memory_allocated() / 2**20:.0f}M"
     try:
         import resource

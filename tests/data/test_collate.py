@@ -18,6 +18,8 @@ def test_tensors_integers_and_strings():
         ([], ValueError, "at least one sample"),
         ([{"a": 1}, {"b": 1}], ValueError, r"differ in their keys: \['a'\] and \['b'\]"),
         ([{"a": torch.ones(1)}, {"a": torch.ones(2)}], ValueError, "'a' differ in shape"),
+        # One process would widen them, and a worker would cut them to the first one's type, or fail.
+        ([{"a": torch.ones(1)}, {"a": torch.ones(1).double()}], ValueError, "'a' differ in .*float32.*float64"),
         ([{"a": None}], TypeError, "'a'.*NoneType"),
         ([{"a": np.ones(2)}], TypeError, "'a'.*ndarray"),
         ([{"a": 1}, {"a": "x"}], TypeError, r"\['int', 'str'\]"),

@@ -69,6 +69,16 @@ def test_the_next_batch_is_copied_before_this_one_is_used(events):
     assert events == ["current waits for copies", *records, *copy]
 
 
+def test_all_iterators_share_a_stream(events, monkeypatch):
+    """The memory of a batch is kept for its stream: with a new one each time, it would grow with every iterator."""
+    made, streams, stream = ahead(), [], torch.cuda.Stream
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: streams.append(stream(device)) or streams[-1])
+    for _ in range(3):
+        next(iter(made))
+        made.close()
+    assert len(streams) == 1
+
+
 def test_what_the_loader_knows_is_passed_on(events):
     made, plain = ahead(), loader()
     assert (made.batch_size, made.epoch_length, made.items_at(3)) == (4, 20, plain.items_at(3))

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +20,14 @@ def test_factors_are_those_of_the_paper():
 def test_an_item_comes_as_often_as_its_rarest_label():
     factors = repeat_factors([["a"], ["a", "b"], (), {"a"}], 1.0)
     assert factors == pytest.approx([(4 / 3) ** 0.5, 2, 1, (4 / 3) ** 0.5])
+
+
+def test_labels_in_arrays_are_compared_by_value():
+    labels = [0, 0, 0, 1]
+    expected = repeat_factors(labels, 0.5)
+    for several in (torch.tensor(labels), np.array(labels)):
+        assert (repeat_factors(list(several), 0.5) == expected).all()
+        assert (repeat_factors(list(several[:, None]), 0.5) == expected).all()  # a list of one label each
 
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.5, float("nan")])

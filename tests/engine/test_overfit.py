@@ -48,11 +48,17 @@ def test_the_items_of_a_step_are_those_of_its_batch():
     assert loader.items_at(7) == [1]
     assert (loader.dataset, loader.batch_size, loader.epoch_length) == ("set", 4, 40)
     assert not hasattr(OverfitLoader(TinyLoader(), 3), "batch_size")
+    assert not hasattr(OverfitLoader([], 3), "items_at"), "who asks for the items of a bad step looks for it first"
 
 
 def test_no_batch_is_an_error():
     with pytest.raises(ValueError, match="DATALOADER.OVERFIT_BATCHES"):
         OverfitLoader(TinyLoader(), -1)
+
+
+def test_a_loader_that_ends_too_early_is_told_so():
+    with pytest.raises(ValueError, match="after 3 batches; 4 are needed"):
+        take(OverfitLoader([torch.ones(2, 3)] * 3, 2, batches_per_step=2), 1)
 
 
 def test_a_model_learns_its_batch_by_heart():

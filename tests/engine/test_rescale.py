@@ -33,3 +33,11 @@ def test_nothing_to_do(reference):
 def test_a_batch_that_the_reference_does_not_divide():
     with pytest.raises(ValueError, match="divisible"):
         rescale_for_world_size(cfg(3), 2)
+
+
+def test_what_is_not_0_does_not_become_0():
+    before = cfg(1).clone()
+    before.defrost()
+    before.TEST.EVAL_PERIOD, before.TEST.LOSS_PERIOD, before.SOLVER.MAX_ITER = 3, 0, 5
+    after = rescale_for_world_size(before, 16)
+    assert (after.TEST.EVAL_PERIOD, after.TEST.LOSS_PERIOD, after.SOLVER.MAX_ITER) == (1, 0, 1)

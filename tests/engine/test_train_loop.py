@@ -154,6 +154,26 @@ def test_a_stop_at_the_last_step_is_a_finished_run():
     assert (trainer.iter, trainer.stop_reason) == (5, None)
 
 
+def test_a_stop_after_the_last_step_changes_nothing():
+    trainer = tiny_trainer()
+    trainer.register_hooks([hooks.CallbackHook(after_train=lambda t: t.request_stop("late", requeue=True))])
+    trainer.train(0, 5)
+    assert (trainer.iter, trainer.stop_reason) == (5, None)
+
+
+def test_a_stop_after_a_failure_does_not_make_it_a_stopped_run():
+    def fail(trainer):
+        raise KeyError
+
+    trainer = tiny_trainer()
+    trainer.register_hooks(
+        [hooks.CallbackHook(after_step=fail, after_train=lambda t: t.request_stop("late", requeue=True))]
+    )
+    with pytest.raises(KeyError):
+        trainer.train(0, 5)
+    assert trainer.stop_reason is None, "else its state would be saved"
+
+
 def test_run_step_is_abstract():
     with pytest.raises(NotImplementedError, match="must implement run_step"):
         TrainerBase().train(0, 1)

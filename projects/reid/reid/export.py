@@ -94,6 +94,8 @@ def export(
                 f"the exported program is not the model: their features differ by {difference:.3g}, and at most "
                 f"{tolerance:.3g} is allowed. {path} was not written"
             )
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -130,8 +132,6 @@ def _write_export(embedder: Embedder, example: Tensor, path: Path) -> None:
     program = torch.export.export(embedder, (example,), dynamic_shapes={"images": {0: batch}}, strict=False)
     with path.open("wb") as file:
         torch.export.save(program, file)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _load_export(path: Path) -> Program:

@@ -92,7 +92,7 @@ class Gallery:
         if len(new) != len(ids):
             raise ValueError(f"ids are given twice: {_some([key for key, n in Counter(ids).items() if n > 1])}")
         if len(ids):
-            self._blocks.append(_unit(features))
+            self._blocks.append(_unit(features).float())
             self._ids.update(new)
 
     def remove(self, ids: Iterable[Id]) -> None:
@@ -125,15 +125,16 @@ class Gallery:
         Raises:
             ValueError, TypeError: the gallery is empty, k is below 1, or the features are not such as `add` takes.
         """
-        features = features[None] if features.ndim == 1 else features
+        features = features[None] if getattr(features, "ndim", None) == 1 else features
         self._check(features, "query")
         if k < 1:
             raise ValueError(f"expected k >= 1 results, got {k}")
         if not self._ids:
             raise ValueError("the gallery is empty: add features before searching it")
-        rows = min(_QUERY_BLOCK, max(1, len(features)))
-        columns = max(1, self.memory_mb * 2**20 // (_PAIR_BYTES * rows))
-        keys = torch.cat([self._nearest(block, min(k, len(self)), columns) for block in features.split(rows)])
+        limit, wide = self.memory_mb * 2**20, 8 * features.shape[1]  # a feature becomes float64
+        rows = max(1, min(_QUERY_BLOCK, len(features), limit // (2 * wide)))
+        columns = max(1, (limit - rows * wide) // (_PAIR_BYTES * rows + wide))
+        keys = torch.cat([self._nearest(_unit(part), min(k, len(self)), columns) for part in features.split(rows)])
         ids = self.ids
         return _distances(keys), [[ids[place] for place in row] for row in _places(keys).tolist()]
 
@@ -195,7 +196,6 @@ class Gallery:
 
     def _nearest(self, queries: Tensor, k: int, columns: int) -> Tensor:
         """Return the sorting keys (Q, k) of the nearest, looking at `columns` rows of the gallery at a time."""
-        queries = queries.detach().to("cpu")
         best = torch.empty(len(queries), 0, dtype=torch.int64)
         for start in range(0, len(self), columns):
             part = self.features[start : start + columns]
@@ -222,8 +222,8 @@ def _distances(keys: Tensor) -> Tensor:
 
 
 def _unit(features: Tensor) -> Tensor:
-    """Return a copy with rows of length 1; float64 on the way, in which no float32 overflows."""
-    return torch.nn.functional.normalize(features.detach().to("cpu", torch.float64), eps=0.0).float()
+    """Return a copy on the CPU with rows of length 1, in float64, in which no float32 overflows."""
+    return torch.nn.functional.normalize(features.detach().to("cpu", torch.float64), eps=0.0)
 
 
 def _describe(features: Tensor) -> str:

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from tabulate import tabulate
 from torch import Tensor
 from tqdm import tqdm
 
-from steploop.config import CfgNode
 from steploop.engine.checkpoint import CheckpointError, read_checkpoint, to_plain, write_atomically, write_checkpoint
 
 from .gallery import Gallery
@@ -44,7 +44,8 @@ class Changes(NamedTuple):
 class FolderIndex:
     """The features of all images below a folder.
 
-    Files are known by their path below the folder; one whose size or time of change differs is read again.
+    Files are known by their path below the folder; one whose size or time of change differs is read again. An update
+    that an error interrupts can be taken up again.
 
     Args:
         folder: where the images are.
@@ -63,24 +64,25 @@ class FolderIndex:
             raise FileNotFoundError(f"there is no folder {folder} to search in")
         self.predictor = predictor
         self.gallery = Gallery()
-        self._states: dict[str, list[int]] = {}  # size and time of change, also of files that were skipped
+        self._states: dict[str, list[int]] = {}  # size and time of change, also of files that are no images
         self._skipped: dict[str, str] = {}
 
     def update(self) -> Changes:
         """Read what is new or has changed, and forget what has gone; show the progress on a terminal.
 
-        A file that is no image, or a damaged one, is skipped with a warning, and looked at again when it changes.
+        A file that is no image, or a damaged one, is skipped with a warning, and looked at again when it changes; one
+        that the system could not read, such as for want of permission, is tried again each time.
 
         Raises:
             ValueError: there is no image that can be read.
         """
         found = {path.relative_to(self.folder).as_posix(): _state(path) for path in list_images(self.folder)}
         changed = [name for name, state in found.items() if self._states.get(name) != state]
-        gone = [name for name in self._states if name not in found]
+        gone = [name for name in {**self._states, **self._skipped} if name not in found]
         self._forget([*gone, *changed])
-        for names, samples in self._samples(changed):
+        for names, samples in self._samples({name: found[name] for name in changed}):
             self.gallery.add(self.predictor.predict(samples), names)
-        self._states |= {name: found[name] for name in changed}
+            self._states |= {name: found[name] for name in names}
         if not len(self.gallery):
             listed = f"{len(found)} files are none that can be read" if found else "no file"
             raise ValueError(f"{self.folder} holds no image to search among ({listed} of {', '.join(SUFFIXES)})")
@@ -99,16 +101,17 @@ class FolderIndex:
         """
         if top < 1:
             raise ValueError(f"expected top >= 1 images for each query, got {top}")
-        distances, ids = self.gallery.query(features, top + 1)
+        own = {query.resolve(), query.parent.resolve() / query.name}  # two, where it is a link
+        distances, ids = self.gallery.query(features, top + len(own))
         found = [Match(self.folder / str(name), distance) for name, distance in zip(ids[0], distances[0].tolist())]
-        return [match for match in found if match.path != query.resolve()][:top]
+        return [match for match in found if match.path not in own][:top]
 
     def save(self, path: str | Path) -> None:
         """Write the index to a file, atomically, as plain data."""
         state = {
             "kind": _KIND,
             "folder": str(self.folder),
-            "predictor": fingerprint(self.predictor.cfg),
+            "predictor": fingerprint(self.predictor),
             "states": self._states,
             "skipped": self._skipped,
         }
@@ -130,7 +133,7 @@ class FolderIndex:
             gallery.load_state_dict(saved)
         except CheckpointError as error:
             raise type(error)(f"{path} is no index ({error}): delete it, or name another file") from error
-        for what, own in (("folder", str(self.folder)), ("predictor", fingerprint(self.predictor.cfg))):
+        for what, own in (("folder", str(self.folder)), ("predictor", fingerprint(self.predictor))):
             if state[what] != own:
                 logger.info("%s was made with another %s: it is made anew", path, what)
                 return False
@@ -138,19 +141,21 @@ class FolderIndex:
         return True
 
     def _forget(self, names: Iterable[str]) -> None:
-        for name in (known := [name for name in names if name in self._states]):
-            del self._states[name]
+        for name in (names := list(names)):
+            self._states.pop(name, None)
             self._skipped.pop(name, None)
-        self.gallery.remove([name for name in known if name in self.gallery])
+        self.gallery.remove([name for name in names if name in self.gallery])
 
-    def _samples(self, names: Sequence[str]) -> Iterator[tuple[list[str], list[Tensor]]]:
-        """Yield batches of names and samples of the files that can be read."""
+    def _samples(self, files: Mapping[str, list[int]]) -> Iterator[tuple[list[str], list[Tensor]]]:
+        """Yield batches of names and samples of the files that can be read; note the state of those that never can."""
         batch: tuple[list[str], list[Tensor]] = [], []
-        for name in tqdm(names, desc="reading", unit="image", leave=False, disable=None):
+        for name, state in tqdm(files.items(), desc="reading", unit="image", leave=False, disable=None):
             try:
                 sample = self.predictor.preprocess(self.folder / name)
             except (ValueError, OSError) as error:
                 self._skipped[name] = str(error)
+                if isinstance(error, ValueError):
+                    self._states[name] = state
                 logger.warning("skipped: %s", error)
                 continue
             batch[0].append(name)
@@ -171,17 +176,19 @@ def list_images(folder: Path) -> list[Path]:
     return sorted(path for path in found if path.is_file())
 
 
-def fingerprint(cfg: CfgNode) -> str:
+def fingerprint(predictor: ReidPredictor) -> str:
     """Return a hash of what features depend on: the weights, and how the model and its input are made.
 
-    It also changes with some keys that do not matter: features made again cost time, and wrong ones an answer.
+    The weights are those in memory: a training may have replaced their file since. It also changes with some keys that
+    do not matter: features made again cost time, and wrong ones an answer.
     """
-    parts = {name: cfg[name].to_dict() for name in ("MODEL", "INPUT", "TEST")}
+    parts = {name: predictor.cfg[name].to_dict() for name in ("MODEL", "INPUT", "TEST")}
     for key in ("WEIGHTS", "DEVICE"):
         del parts["MODEL"][key]
-    with Path(cfg.MODEL.WEIGHTS).open("rb") as file:
-        weights = hashlib.file_digest(file, "sha256").hexdigest()
-    return hashlib.sha256(f"{weights} {parts}".encode()).hexdigest()
+    digest = hashlib.sha256(str(parts).encode())
+    for weights in predictor.model.state_dict().values():
+        digest.update(weights.reshape(-1).view(torch.uint8).numpy(force=True))
+    return digest.hexdigest()
 
 
 def open_index(folder: str | Path, predictor: ReidPredictor, path: str | Path = "") -> FolderIndex:

@@ -19,6 +19,11 @@ class Two(nn.Module):
         return self.heads(self.backbone(batch)).square().mean()
 
 
+def test_layers_without_steps_are_told_to_train(caplog):
+    LayerFreeze(Two(), ["backbone"], 0)
+    assert "SOLVER.FREEZE_ITERS is 0" in caplog.text
+
+
 def frozen(iters=3, layers=("backbone",), seen=None):
     """Return a trainer whose layers are frozen at first; in `seen` is noted when they moved."""
     torch.manual_seed(0)

@@ -13,6 +13,7 @@ def gpu(monkeypatch):
     """A GPU of which 3 MB are reserved, and the calls that reset its peaks."""
     resets = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
     for name in ("max_memory_reserved", "max_memory_allocated", "memory_reserved", "memory_allocated"):
         monkeypatch.setattr(torch.cuda, name, lambda: 3 << 20)
     monkeypatch.setattr(torch.cuda, "memory_summary", lambda: "the summary")
@@ -40,9 +41,9 @@ def test_the_summary_after_the_last_line(gpu, caplog):
     assert len(lines) == 3 and lines[-1] == "\nthe summary"
 
 
-def test_nothing_without_a_gpu(monkeypatch, caplog):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert logged(caplog, 3, 1) == []
+def test_nothing_on_a_cpu_also_beside_an_idle_gpu(gpu, monkeypatch, caplog):
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: False)
+    assert logged(caplog, 3, 1) == [] and gpu == []
 
 
 def test_the_config_turns_it_on(tmp_path):

@@ -134,6 +134,17 @@ def test_a_period_of_0_records_the_end():
     assert [iteration for _, iteration in trainer.storage.history("time/data").values()] == [4]
 
 
+def test_what_it_does_is_no_part_of_a_compiled_model(monkeypatch):
+    seen = []
+    monkeypatch.setattr(hooks.TimeSplit, "_enter", lambda self, phase: seen.append(torch.compiler.is_compiling()))
+    model = TinyModel()
+    model.compile(backend="eager")
+    trainer = tiny_trainer(model=model)
+    trainer.register_hooks([hooks.TimeSplit(0)])
+    trainer.train(0, 1)
+    assert seen and not any(seen)
+
+
 def test_the_config_asks_for_it_and_the_run_ends_in_the_same_bits(tmp_path):
     split = ("LOG_TIME_SPLIT", True, *exact_runs.EVALUATED)
     trainer = exact_runs.train(tmp_path / "whole", *split)

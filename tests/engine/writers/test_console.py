@@ -1,4 +1,5 @@
 import pytest
+import torch
 
 from steploop.engine import CommonMetricPrinter, EventStorage
 
@@ -50,3 +51,8 @@ def test_without_a_timer_the_eta_comes_from_its_own_clock(storage, caplog):
     assert line(caplog, printer).startswith("iter: 19")
     storage.iter = 39
     assert line(caplog, printer).startswith("eta: 0:00:00  iter: 39")
+
+
+def test_the_memory_of_a_run_that_leaves_a_gpu_idle_is_its_process(storage, caplog, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert not line(caplog, CommonMetricPrinter()).endswith("max_mem: 0M")

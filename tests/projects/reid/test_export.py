@@ -105,6 +105,23 @@ def test_a_program_that_differs_never_appears(predictor, tmp_path, monkeypatch, 
     assert [entry.name for entry in tmp_path.iterdir()] == ["model.pt2"]
 
 
+def test_a_program_is_on_the_disk_before_it_has_its_name(predictor, tmp_path, monkeypatch):
+    made, flushed, fsync = [], [], os.fsync
+
+    def spy(descriptor):
+        flushed.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        fsync(descriptor)
+
+    def write(embedder, example, path):
+        made.append(embedder)
+        path.write_bytes(b"program")
+
+    monkeypatch.setitem(module._FORMATS, "onnx", (write, lambda path: made[0]))
+    monkeypatch.setattr(os, "fsync", spy)
+    export(predictor, tmp_path / "model.onnx", file_format="onnx")
+    assert flushed == [str(tmp_path / f".{os.getpid()}.model.onnx"), str(tmp_path)]
+
+
 def test_a_program_without_normalisation_does_not_pass(predictor, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_write_export", None)
     write, load = module._FORMATS["export"]

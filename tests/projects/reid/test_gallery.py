@@ -51,18 +51,19 @@ def test_search_in_parts_is_exact(monkeypatch, k, columns):
 
 
 def test_the_matrix_of_distances_stays_within_the_memory(monkeypatch):
-    sizes = []
+    sizes, taken = [], []
 
     def spy(a, b, *args):
         sizes.append(len(a) * len(b))
+        taken.append(sizes[-1] * module._PAIR_BYTES + (len(a) + len(b)) * 256 * 8)  # features become float64
         return pairwise_distance(a, b, *args)
 
     monkeypatch.setattr(module, "pairwise_distance", spy)
     gallery = Gallery(memory_mb=1)
-    gallery.add(random(1000), list(range(1000)))
-    gallery.query(random(600, seed=1), k=3)
+    gallery.add(random(1000, 256), list(range(1000)))
+    gallery.query(random(600, 256, seed=1), k=3)
     assert sum(sizes) == 600 * 1000
-    assert max(sizes) * module._PAIR_BYTES <= 2**20
+    assert 2**19 <= max(taken) <= 2**20
 
 
 @pytest.mark.parametrize("block", [1, 3, 100])
@@ -136,6 +137,8 @@ def test_what_cannot_be_added_is_named(features, ids, error, message):
     ],
 )
 def test_what_cannot_be_searched_is_named(features, k, message):
+    with pytest.raises(TypeError, match="features are a tensor, got a list"):
+        filled().query([1.0] * 8)
     with pytest.raises(ValueError, match=message):
         filled().query(features, k)
     with pytest.raises(ValueError, match="the gallery is empty"):
@@ -159,6 +162,8 @@ def test_features_of_any_size_keep_their_direction():
     gallery.add(rows.requires_grad_(), [0, 1, 2])
     assert gallery.features.numpy() == pytest.approx(np.array([[0.6, 0.8]] * 3))
     assert not gallery.features.requires_grad
+    for row in rows:
+        assert gallery.query(row, k=3)[0].numpy() == pytest.approx(np.zeros((1, 3)), abs=1e-6)
 
 
 @pytest.mark.parametrize("gallery", [Gallery(), filled(4)], ids=["empty", "filled"])

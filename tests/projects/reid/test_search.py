@@ -133,13 +133,13 @@ def test_an_index_of_something_else_is_made_anew(folder, predictor, tmp_path, ca
 def test_a_fingerprint_is_that_of_weights_and_input(run_cfg, tmp_path):
     cfg = run_cfg.clone()
     cfg.defrost()
-    before = fingerprint(cfg)
+    before = fingerprint(ReidPredictor(cfg))
     cfg.MODEL.WEIGHTS = str(shutil.copy(cfg.MODEL.WEIGHTS, tmp_path / "moved.pth"))
     cfg.MODEL.DEVICE = "auto"
     cfg.OUTPUT_DIR = "elsewhere"
-    assert fingerprint(cfg) == before
+    assert fingerprint(ReidPredictor(cfg)) == before
     cfg.INPUT.SIZE_TEST = [16, 16]
-    assert fingerprint(cfg) != before
+    assert fingerprint(ReidPredictor(cfg)) != before
 
 
 def test_broken_images_are_skipped_by_name_until_they_change(folder, predictor, tmp_path, caplog):
@@ -160,6 +160,59 @@ def test_broken_images_are_skipped_by_name_until_they_change(folder, predictor, 
     (folder / "empty.jpg").unlink()
     changes = again.update()
     assert (changes.read, changes.gone, changes.skipped) == (["text.png"], ["empty.jpg"], {})
+
+
+def test_a_file_that_could_not_be_read_is_tried_again(folder, predictor, tmp_path, monkeypatch):
+    def denied(one):
+        raise PermissionError(f"{one}: permission denied")
+
+    with monkeypatch.context() as patched:
+        preprocess = predictor.preprocess
+        patched.setattr(predictor, "preprocess", lambda one: (denied if one.name == "1.png" else preprocess)(one))
+        index = FolderIndex(folder, predictor)
+        assert list(index.update().skipped) == ["1.png"]
+        index.save(tmp_path / "index.pt")
+    again = FolderIndex(folder, predictor)
+    again.load(tmp_path / "index.pt")
+    assert again.update() == (["1.png"], [], {})
+    assert len(again.gallery) == 7
+    (folder / "1.png").unlink()
+    assert index.update() == ([], ["1.png"], {})
+
+
+def test_an_interrupted_update_goes_on(folder, predictor, monkeypatch):
+    index = FolderIndex(folder, predictor)
+    predictor.batch_size = 2
+    (folder / "0.png").write_bytes(b"")
+    with monkeypatch.context() as patched:
+        results = iter([predictor.predict([predictor.preprocess(folder / f"{seed}.png") for seed in (1, 2)])])
+        patched.setattr(predictor, "predict", lambda samples: next(results))
+        with pytest.raises(StopIteration):
+            index.update()
+    write_image(folder / "0.png", seed=8)
+    (folder / "1.png").unlink()  # it was read
+    changes = index.update()
+    assert (len(changes.read), changes.gone, changes.skipped) == (5, ["1.png"], {})
+    assert sorted(index.gallery.ids) == ["0.png", "2.png", "3.png", "b/2 again.png", "b/4.PNG", "b/c/5.png"]
+
+
+def test_the_querys_own_file_is_left_out_through_links(folder, predictor, tmp_path):
+    (tmp_path / "elsewhere.png").symlink_to(folder / "2.png")
+    shutil.move(folder / "0.png", tmp_path / "store.png")
+    (folder / "0.png").symlink_to(tmp_path / "store.png")
+    index = open_index(folder, predictor)
+    assert "0.png" not in found(index, folder / "0.png", top=9)
+    assert found(index, tmp_path / "elsewhere.png", top=1) == ["b/2 again.png"]
+    assert len(found(index, folder / "0.png", top=6)) == 6
+
+
+def test_weights_that_change_while_the_folder_is_read_are_not_those_of_the_index(folder, tmp_path):
+    cfg, other = write_run(tmp_path / "run"), write_run(tmp_path / "other", seed=7)
+    index = FolderIndex(folder, ReidPredictor(cfg))
+    index.update()
+    shutil.copy(other.MODEL.WEIGHTS, cfg.MODEL.WEIGHTS)  # as a training that goes on does
+    index.save(tmp_path / "index.pt")
+    assert not FolderIndex(folder, ReidPredictor(cfg)).load(tmp_path / "index.pt")
 
 
 def test_a_file_that_is_no_index_is_left_alone(folder, predictor, tmp_path, run_cfg):
