@@ -29,6 +29,8 @@ def get_cfg() -> CN:
     # How exactly CUDA multiplies float32: "highest"; "high" takes TensorFloat-32 for matrices and convolutions,
     # "medium" bfloat16 for matrices; "" leaves torch's own, TensorFloat-32 for convolutions only.
     cfg.FLOAT32_PRECISION = ""
+    # A trial of so many steps, whatever MAX_ITER says of a whole run; --fast-dev-run sets it. 0 is a whole run.
+    cfg.FAST_DEV_RUN = 0
     cfg.MODEL = _model()
     cfg.DDP = _ddp()
     cfg.INPUT = CN()

@@ -1,4 +1,4 @@
-"""What a config may ask of the hardware: compiled models, channels last, TensorFloat-32."""
+"""What a config may ask of the hardware: mixed precision, compiled models, channels last, TensorFloat-32."""
 
 import importlib.util
 import os
@@ -8,7 +8,22 @@ import sys
 import torch
 from torch import nn
 
-PRECISIONS = ("highest", "high", "medium")
+from steploop.config import CfgNode
+
+FLOAT32_PRECISIONS = ("highest", "high", "medium")
+AUTOCAST_PRECISIONS = {"float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+def autocast_precision(cfg: CfgNode) -> torch.dtype | None:
+    """Return what the forward pass is computed in (SOLVER.AMP), None for the model's own precision.
+
+    Raises:
+        ValueError: SOLVER.AMP.PRECISION is neither of the two.
+    """
+    name = cfg.SOLVER.AMP.PRECISION
+    if name not in AUTOCAST_PRECISIONS:
+        raise ValueError(f"SOLVER.AMP.PRECISION is one of {', '.join(AUTOCAST_PRECISIONS)}; got {name!r}")
+    return AUTOCAST_PRECISIONS[name] if cfg.SOLVER.AMP.ENABLED else None
 
 
 def set_float32_precision(name: str) -> None:
@@ -26,8 +41,8 @@ def set_float32_precision(name: str) -> None:
     """
     if not name:
         return
-    if name not in PRECISIONS:
-        raise ValueError(f'FLOAT32_PRECISION is "" or one of {", ".join(PRECISIONS)}; got {name!r}')
+    if name not in FLOAT32_PRECISIONS:
+        raise ValueError(f'FLOAT32_PRECISION is "" or one of {", ".join(FLOAT32_PRECISIONS)}; got {name!r}')
     torch.set_float32_matmul_precision(name)
     torch.backends.cudnn.allow_tf32 = name != "highest"
 

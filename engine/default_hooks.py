@@ -32,6 +32,7 @@ def default_hooks(trainer: "DefaultTrainer") -> list[HookBase | None]:
     solver = cfg.SOLVER
     clip = solver.CLIP_GRADIENTS
     is_main = comm.is_main_process()
+    best = _best_checkpointers(cfg, trainer.checkpointer)  # a wrong row is an error in every process
     per_epoch = iterations_per_epoch(trainer.data_loader)
     return [
         hooks.StopOnSignal(),
@@ -48,11 +49,7 @@ def default_hooks(trainer: "DefaultTrainer") -> list[HookBase | None]:
         hooks.TorchMemoryStats(cfg.PROFILER.MEMORY_PERIOD) if cfg.PROFILER.MEMORY_PERIOD else None,
         trainer.ema,
         # Before what measures with these statistics.
-        hooks.PreciseBN(
-            cfg.TEST.EVAL_PERIOD, trainer.model, trainer.build_train_loader(cfg), cfg.TEST.PRECISE_BN.NUM_ITER
-        )
-        if cfg.TEST.PRECISE_BN.ENABLED
-        else None,
+        _precise_bn(trainer) if cfg.TEST.PRECISE_BN.ENABLED else None,
         hooks.ValidationLoss(
             cfg.TEST.LOSS_PERIOD, trainer.model, trainer.build_val_loader(cfg), precision=trainer._trainer.precision
         )
@@ -61,7 +58,7 @@ def default_hooks(trainer: "DefaultTrainer") -> list[HookBase | None]:
         hooks.EvalHook(cfg.TEST.EVAL_PERIOD, trainer.evaluate_and_keep, eval_before_train=cfg.TEST.EVAL_AT_START)
         if cfg.DATASETS.TEST
         else None,
-        *(_best_checkpointers(cfg, trainer.checkpointer) if is_main else ()),
+        *(best if is_main else ()),
         trainer.early_stopping,
         hooks.ProgressBar(),
         # After all others, also those that are registered later: what they recorded is written, and then saved.
@@ -105,6 +102,14 @@ def _best_checkpointers(cfg: CfgNode, checkpointer: Checkpointer) -> list[HookBa
         prefix = "model_best" if len(cfg.TEST.BEST) == 1 else "model_best_" + re.sub(r"[^\w.-]", "_", metric)
         found.append(hooks.BestCheckpointer(_measured_every(cfg, metric), checkpointer, metric, mode, prefix))
     return found
+
+
+def _precise_bn(trainer: "DefaultTrainer") -> HookBase:
+    cfg = trainer.cfg.clone()
+    cfg.defrost()
+    cfg.DATALOADER.CACHE = 0  # the training's loader has one
+    loader = trainer.build_train_loader(cfg)
+    return hooks.PreciseBN(cfg.TEST.EVAL_PERIOD, trainer.model, loader, cfg.TEST.PRECISE_BN.NUM_ITER)
 
 
 def _measured_every(cfg: CfgNode, metric: str) -> int:

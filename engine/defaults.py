@@ -1,9 +1,9 @@
 """The trainer that knows a config: it builds everything, and its build_* methods are what a project overrides."""
 
 import contextlib
+import functools
 import logging
 import weakref
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,12 +13,12 @@ from torch import nn
 from steploop.config import CfgNode
 
 from . import comm, hooks
-from .acceleration import compile_model, use_channels_last
-from .checkpoint import Checkpointer
+from .acceleration import autocast_precision, compile_model, use_channels_last
+from .checkpoint import Checkpointer, unwrap
 from .ddp import create_ddp_model, ddp_options, synchronize_buffers
 from .default_hooks import build_early_stopping, default_hooks
 from .epochs import epochs_to_iterations, iterations_per_epoch
-from .evaluator import DatasetEvaluator, inference_on_dataset, print_csv_format, verify_results
+from .evaluator import DatasetEvaluator, verify_results
 from .events import EventWriter
 from .hook_base import HookBase
 from .losses import NonFiniteLoss
@@ -30,12 +30,11 @@ from .rescale import rescale_for_world_size
 from .simple_trainer import SimpleTrainer
 from .solver import build_lr_scheduler, build_optimizer
 from .solver.restore import restore_optimizer
+from .testing import evaluate_test_sets
 from .train_loop import TrainerBase
 from .writers import build_writers
 
 logger = logging.getLogger(__name__)
-
-PRECISIONS = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 class DefaultTrainer(TrainerBase):
@@ -82,7 +81,7 @@ class DefaultTrainer(TrainerBase):
             optimizer,
             cfg.LOG_PERIOD,
             accumulate=cfg.SOLVER.ACCUMULATE,
-            precision=_precision(cfg),
+            precision=autocast_precision(cfg),
             max_skipped_steps=cfg.SOLVER.MAX_SKIPPED_STEPS,
         )
         self.ema = hooks.EMA(model, cfg.SOLVER.EMA.DECAY) if cfg.SOLVER.EMA.ENABLED else None
@@ -183,7 +182,9 @@ class DefaultTrainer(TrainerBase):
         """Evaluate on every test set, with the averaged weights if there are some."""
         with self.ema.applied() if self.ema is not None else contextlib.nullcontext():
             synchronize_buffers(self.model)
-            return self.test(self.cfg, self.model)
+            # Where DDP broadcasts buffers, it would also do so at a forward pass that not every process makes.
+            model = unwrap(self.model) if self.cfg.DDP.BROADCAST_BUFFERS else self.model
+            return self.test(self.cfg, model)
 
     def evaluate_and_keep(self) -> Mapping[str, Any]:
         """Evaluate; the last results are what `train` returns."""
@@ -276,34 +277,14 @@ class DefaultTrainer(TrainerBase):
     def test(
         cls, cfg: CfgNode, model: nn.Module, evaluators: list[DatasetEvaluator] | None = None
     ) -> Mapping[str, Any]:
-        """Evaluate on every set of DATASETS.TEST.
-
-        Args:
-            cfg: the config.
-            model: put into eval mode and back.
-            evaluators: one for each test set; built if None.
-
-        Returns:
-            {data set: {metric: value}}; for one test set whose evaluator groups its metrics by task,
-            {task: {metric: value}}. Empty in all processes but the main one.
-
-        Raises:
-            ValueError: there are not as many evaluators as test sets.
-        """
-        names = cfg.DATASETS.TEST
-        if evaluators is not None and len(evaluators) != len(names):
-            raise ValueError(f"{len(names)} test sets need as many evaluators; got {len(evaluators)}")
-        results: OrderedDict[str, Any] = OrderedDict()
-        for index, name in enumerate(names):
-            evaluator = evaluators[index] if evaluators else cls.build_evaluator(cfg, name)
-            result = inference_on_dataset(model, cls.build_test_loader(cfg, name), evaluator)
-            if result and comm.is_main_process():
-                results[name] = result
-                logger.info("Evaluation results for %s:", name)
-                print_csv_format(result if _is_grouped(result) else {name: result})
-        if len(results) == 1 and _is_grouped(only := next(iter(results.values()))):
-            return only
-        return results
+        """Evaluate on every set of DATASETS.TEST; see `evaluate_test_sets`."""
+        return evaluate_test_sets(
+            cfg.DATASETS.TEST,
+            model,
+            functools.partial(cls.build_test_loader, cfg),
+            functools.partial(cls.build_evaluator, cfg),
+            evaluators,
+        )
 
     @staticmethod
     def auto_scale_workers(cfg: CfgNode, num_workers: int) -> CfgNode:
@@ -345,19 +326,3 @@ class DefaultTrainer(TrainerBase):
     @data_loader.setter
     def data_loader(self, data_loader: Any) -> None:
         self._trainer.data_loader = data_loader
-
-
-def _precision(cfg: CfgNode) -> torch.dtype | None:
-    """Return what the forward pass is computed in, None for the model's own.
-
-    Raises:
-        ValueError: SOLVER.AMP.PRECISION is neither of the two.
-    """
-    name = cfg.SOLVER.AMP.PRECISION
-    if name not in PRECISIONS:
-        raise ValueError(f"SOLVER.AMP.PRECISION is one of {', '.join(PRECISIONS)}; got {name!r}")
-    return PRECISIONS[name] if cfg.SOLVER.AMP.ENABLED else None
-
-
-def _is_grouped(result: Mapping[str, Any]) -> bool:
-    return all(isinstance(value, Mapping) for value in result.values())

@@ -73,7 +73,7 @@ def apply_flags(cfg: CfgNode, args: argparse.Namespace) -> None:
 def shorten(cfg: CfgNode, steps: int) -> None:
     """Make of `cfg`, in place, a run of `steps` steps that is evaluated and saved once, at its end."""
     solver, test = cfg.SOLVER, cfg.TEST
-    solver.MAX_ITER = steps
+    cfg.FAST_DEV_RUN = solver.MAX_ITER = steps
     solver.WARMUP_ITERS = min(solver.WARMUP_ITERS, steps)
     solver.MAX_EPOCH, solver.STEPS, solver.DELAY_ITERS = 0, (), 0
     solver.WARMUP_EPOCHS = solver.DELAY_EPOCHS = 0.0

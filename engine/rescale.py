@@ -14,8 +14,9 @@ def rescale_for_world_size(cfg: CfgNode, world_size: int) -> CfgNode:
 
     With SOLVER.REFERENCE_WORLD_SIZE = r and scale = world_size / r: batch size and learning rate are multiplied by
     the scale, iterations (MAX_ITER, WARMUP_ITERS, DELAY_ITERS, FREEZE_ITERS, STEPS and the periods) divided by it, to
-    at least 1 where they are not 0. What counts epochs (see `epochs_to_iterations`) stays. With r = 0 or
-    r = world_size `cfg` itself is returned; otherwise a copy, frozen if `cfg` is, with r = world_size.
+    at least 1 where they are not 0. What counts epochs (see `epochs_to_iterations`) stays, and so do the iterations of
+    a trial (FAST_DEV_RUN). With r = 0 or r = world_size `cfg` itself is returned; otherwise a copy, frozen if `cfg` is,
+    with r = world_size.
 
     Raises:
         ValueError: IMS_PER_BATCH is not divisible by r.
@@ -34,6 +35,8 @@ def rescale_for_world_size(cfg: CfgNode, world_size: int) -> CfgNode:
     cfg.defrost()
 
     def fewer(iterations: int) -> int:
+        if cfg.FAST_DEV_RUN:  # a trial has its length already
+            return iterations
         return max(round(iterations / scale), 1) if iterations else 0  # a period of 0 would mean never
 
     solver, test = cfg.SOLVER, cfg.TEST

@@ -109,7 +109,8 @@ class LRMultiplier(LRScheduler):
         self._multiplier = multiplier
         self._max_iter = max_iter
         self._momentum = momentum
-        self._block, self._factors = -1, list[float]()
+        self._block: int | None = None
+        self._factors: list[float] = []
         # As torch's own schedulers name it: the hook records the momentum of those that move it.
         self.cycle_momentum = momentum is not None
         # A second scheduler on the same optimizer must not multiply what the first has already multiplied.

@@ -1,6 +1,7 @@
 import pytest
 
 from steploop.config import get_cfg
+from steploop.engine.flags import shorten
 from steploop.engine.rescale import rescale_for_world_size
 
 
@@ -41,3 +42,11 @@ def test_what_is_not_0_does_not_become_0():
     before.TEST.EVAL_PERIOD, before.TEST.LOSS_PERIOD, before.SOLVER.MAX_ITER = 3, 0, 5
     after = rescale_for_world_size(before, 16)
     assert (after.TEST.EVAL_PERIOD, after.TEST.LOSS_PERIOD, after.SOLVER.MAX_ITER) == (1, 0, 1)
+
+
+def test_a_trial_keeps_its_length_and_gets_the_batch_of_this_machine():
+    before = cfg(8).clone()
+    before.defrost()
+    shorten(before, 5)
+    after = rescale_for_world_size(before, 1)
+    assert (after.SOLVER.MAX_ITER, after.SOLVER.IMS_PER_BATCH) == (5, 2)

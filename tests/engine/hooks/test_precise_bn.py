@@ -1,9 +1,12 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
 
 from exact_runs import EVALUATED, differences, train
-from steploop.engine import PreciseBN, hooks
+from steploop.config import get_cfg
+from steploop.engine import PreciseBN, default_hooks, hooks
 from tiny import TinyLoader, tiny_trainer
 
 
@@ -127,3 +130,15 @@ def test_the_loaders_workers_end_with_each_computation():
     loader = Closing()
     trained(period=2, loader=loader)
     assert loader.closed == 2
+
+
+def test_its_loader_keeps_no_second_cache(monkeypatch):
+    cfg = get_cfg()
+    cfg.DATALOADER.CACHE = 100
+    cfg.freeze()
+    asked = []
+    trainer = SimpleNamespace(
+        cfg=cfg, model=Model(), build_train_loader=lambda cfg: asked.append(cfg.DATALOADER.CACHE) or TinyLoader()
+    )
+    default_hooks._precise_bn(trainer)
+    assert asked == [0] and cfg.DATALOADER.CACHE == 100
