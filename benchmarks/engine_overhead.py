@@ -4,7 +4,8 @@
 
 The step is tiny (two linear layers, batch 8, one thread), so that what is added shows. A pair is one process in which
 blocks of the shortest loop and of the engine take turns; its overhead is the ratio of the medians of the two.
-Of many pairs the median is printed with its 95 % interval (of order statistics) and the range. Goals: "full" at most
+Of many pairs the median is printed with its 95 % interval (of order statistics) and the range; beside it, how many more
+Python functions a step calls. Goals: "full" at most
 18 %, "bare" at most 4 %, by the upper end of the interval.
 """
 
@@ -17,7 +18,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tabulate import tabulate
 from tqdm import tqdm
@@ -64,7 +67,31 @@ def run_pair(name: str, steps: int, blocks: int) -> dict[str, object]:
                 if block:  # the first ones pay for imports
                     times[which].append(job.microseconds())
     raw, other = statistics.median(times["raw"]), statistics.median(times[name])
-    return {"loop": name, "raw_us": raw, "us": other, "same_weights": len(digests) == 1}
+    calls = calls_per_step(loop) - calls_per_step(loops.raw)
+    return {"loop": name, "raw_us": raw, "us": other, "same_weights": len(digests) == 1, "calls": calls}
+
+
+def calls_per_step(loop: Callable[[Any], None]) -> float:
+    """Return how many Python functions a step calls, in the main thread, what is written every period included."""
+    import loops
+
+    counts = []
+    for periods in (2, 4):  # the difference leaves out what a run does once
+        calls = 0
+
+        def count(frame: object, event: str, argument: object) -> None:
+            nonlocal calls
+            calls += event == "call"
+
+        with tempfile.TemporaryDirectory() as folder:
+            job = loops.Job(periods * loops.PERIOD, 0, Path(folder))
+            sys.setprofile(count)
+            try:
+                loop(job)
+            finally:
+                sys.setprofile(None)
+        counts.append(calls)
+    return (counts[1] - counts[0]) / (2 * loops.PERIOD)
 
 
 def row(name: str, pairs: list[dict]) -> list[object]:
@@ -79,6 +106,7 @@ def row(name: str, pairs: list[dict]) -> list[object]:
         f"{low:+.1f} .. {high:+.1f}",
         f"{min(percent):+.1f} .. {max(percent):+.1f}",
         f"{added:+.0f}",
+        f"{pairs[0]['calls']:+.0f}",
         "yes" if all(pair["same_weights"] for pair in pairs) else "NO",
         goal,
     ]
@@ -116,7 +144,7 @@ def main() -> None:
         Path(args.json).write_text(json.dumps({"args": vars(args), "pairs": pairs}, indent=1))
     raw = statistics.median(pair["raw_us"] for name in names for pair in pairs[name])
     print(f"the shortest loop: {raw:.0f} us a step; {args.rounds} pairs, {os.cpu_count()} cores\n")
-    header = ["loop", "added (median)", "95 % interval", "range", "us a step", "same weights", "goal"]
+    header = ["loop", "added (median)", "95 % interval", "range", "us a step", "calls a step", "same weights", "goal"]
     print(tabulate([row(name, pairs[name]) for name in names], header, tablefmt="github"))
     if missing := [name for name in MODULES if name not in installed]:
         print(f"\nnot installed: {', '.join(missing)} (pip install -c constraints.txt -e '.[bench]')")

@@ -192,11 +192,15 @@ class DefaultTrainer(TrainerBase):
         self._evaluated_at = self.iter
         return self._last_eval_results
 
+    def before_train(self) -> None:
+        """Begin the run; the inner trainer learns how long it is, and whose hooks it calls after the backward pass."""
+        self._trainer.max_iter = self.max_iter
+        self._trainer._calls = self._calls
+        super().before_train()
+
     def run_step(self) -> None:
         """Do the step of the inner trainer."""
         self._trainer.iter = self.iter
-        self._trainer.max_iter = self.max_iter
-        self._trainer._calls = self._calls  # so that after_backward reaches the hooks registered here
         self._trainer.run_step()
 
     def after_train(self) -> None:

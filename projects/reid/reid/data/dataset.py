@@ -9,7 +9,7 @@ from steploop.config.errors import nearest
 from steploop.data import DatasetCatalog, datasets_root
 
 from .items import ReidItem
-from .market1501 import read_market1501
+from .sources import find_source, read_subsets
 
 
 @dataclass
@@ -68,11 +68,12 @@ class ReidDataset:
 def get_dataset(name: str) -> ReidDataset:
     """Return the data set that is registered in DatasetCatalog as `name`, or else lies in $STEPLOOP_DATASETS/<name>.
 
-    The folder (default datasets/<name>) has the Market-1501 layout.
+    Without either (the folder is datasets/ if it is not set), `name` is a path. It is a folder in the Market-1501
+    layout or with a subfolder for each identity (`read_folder`), or a CSV file (`read_csv`).
 
     Raises:
-        FileNotFoundError: if there is neither, or the folder is incomplete.
-        ValueError: if one of its subsets is empty, or a file's name does not tell its identity and camera.
+        FileNotFoundError: if there is none of them, or it is incomplete.
+        ValueError: if it has no images, or does not tell their identities, cameras and subsets.
         TypeError: if the registered function returns something else.
     """
     if name in DatasetCatalog:
@@ -80,10 +81,10 @@ def get_dataset(name: str) -> ReidDataset:
         if not isinstance(dataset, ReidDataset):
             raise TypeError(f"data set {name!r} is registered, but as a {type(dataset).__name__}, not a ReidDataset")
         return dataset
-    folder = datasets_root() / name
-    if not name or not folder.is_dir():
+    source = find_source(name)
+    if source is None:
         raise FileNotFoundError(_explain_unknown(name))
-    return ReidDataset(name, *read_market1501(folder))
+    return ReidDataset(name, *read_subsets(source))
 
 
 def get_train_dataset(names: Sequence[str], turns: int = 1) -> ReidDataset:
@@ -147,8 +148,9 @@ def _explain_unknown(name: str) -> str:
     folders = sorted(p.name for p in root.iterdir() if p.is_dir() and p.name[0] != ".") if root.is_dir() else []
     close = nearest(name, [*folders, *DatasetCatalog.list()])
     return (
-        f"no data set {name!r}: there is no folder {root / name}, and none is registered by that name. "
+        f"no data set {name!r}: there is no folder {root / name}, none is registered by that name, and it is no path. "
         + (f"Did you mean {close!r}? " if close else "")
         + (f"Folders in {root}: {folders}. " if root.is_dir() else f"The folder {root} does not exist. ")
-        + f"Registered: {DatasetCatalog.list()}. Set $STEPLOOP_DATASETS to the folder that holds the data sets."
+        + f"Registered: {DatasetCatalog.list()}. Set $STEPLOOP_DATASETS to the folder that holds the data sets, "
+        "or give the path of a folder or a .csv file."
     )

@@ -37,6 +37,12 @@ def read_market1501(root: Path) -> tuple[list[ReidItem], list[ReidItem], list[Re
     return train, query, gallery
 
 
+def is_market1501(root: Path) -> bool:
+    """Return whether the folder is meant to have this layout: one of its folders is there, or one folder deeper."""
+    names = ("bounding_box_train", "bounding_box_test")
+    return any((folder / name).is_dir() for folder in (root, *root.iterdir()) for name in names)
+
+
 def _read_folder(folder: Path) -> list[ReidItem]:
     keeps_distractors = folder.name == "bounding_box_test"
     items, others, left_out = [], [], 0
