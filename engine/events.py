@@ -1,4 +1,4 @@
-"""Where metrics are gathered while a run goes on, and what a writer of them looks like."""
+"""Where metrics are gathered while a run goes on."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from . import comm
+from .event_writer import EventWriter as EventWriter  # one of detectron2's names of this module
 from .history import HistoryBuffer
 from .pending import PendingTensors, check_one_element
 
@@ -38,32 +39,6 @@ def get_event_storage() -> "EventStorage":
 def has_event_storage() -> bool:
     """Say whether `get_event_storage` would find one."""
     return bool(_STORAGES)
-
-
-class EventWriter:
-    """Takes metrics from the current EventStorage to somewhere: a console, a file, a server.
-
-    `write` is called every period; `flush` when a checkpoint is about to become visible, so that
-    the metrics of a step are never behind its weights; `close` once at the end. A writer that remembers
-    what it wrote returns it from `state_dict`.
-    """
-
-    def write(self) -> None:
-        """Write what is new in `get_event_storage()`."""
-        raise NotImplementedError
-
-    def flush(self) -> None:
-        """Make what was written survive a crash of this process and of the machine."""
-
-    def close(self) -> None:
-        """Write nothing more; release files and threads."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what must be known to go on after a restart; plain data."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` returned."""
 
 
 class EventStorage:

@@ -5,14 +5,8 @@ import logging
 
 from steploop.engine import clear_errors
 from steploop.projects.reid.predictor import ReidPredictor, load_run_config
-from steploop.projects.reid.search import (
-    check_picture,
-    draw_matches,
-    embed_queries,
-    format_matches,
-    open_index,
-    search,
-)
+from steploop.projects.reid.search import embed_queries, open_index, search
+from steploop.projects.reid.search_result import check_picture, draw_matches, format_matches
 
 _EXAMPLES = """\
 examples (the newest run below output/ is used unless --config-file or --weights name another):

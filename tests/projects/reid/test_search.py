@@ -17,15 +17,13 @@ from reid_run import write_run
 from steploop.projects.reid.predictor import ReidPredictor
 from steploop.projects.reid.search import (
     FolderIndex,
-    check_picture,
-    draw_matches,
     embed_queries,
     fingerprint,
-    format_matches,
     list_images,
     open_index,
     search,
 )
+from steploop.projects.reid.search_result import check_picture, draw_matches, format_matches
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
