@@ -4,12 +4,12 @@ from .build_sampler import SAMPLER_REGISTRY, build_train_sampler
 from .cache import ImageCache
 from .catalog import Catalog, DatasetCatalog, datasets_root
 from .collate import collate
-from .from_config import test_loader_from_config, train_loader_from_config
+from .from_config import build_train_loader, test_loader_from_config, train_loader_from_config
 from .grouped import GroupSampler, aspect_ratio_groups
 from .image import read_image
 from .loader import TrainLoader, build_test_loader
 from .mapped import MappedDataset, SampleError
-from .prefetch import Prefetcher, is_on_gpu, map_tensors, prefetched
+from .prefetch import Prefetcher, is_on_gpu, map_tensors
 from .repeat_factor import RepeatFactorTrainingSampler, repeat_factors
 from .resize import Resize, ResizeToTensor, ToTensor
 from .samplers import InferenceSampler, StepBatchSampler, TrainingSampler, check_multiple
@@ -63,6 +63,7 @@ __all__ = [
     "WeightedTrainingSampler",
     "aspect_ratio_groups",
     "build_test_loader",
+    "build_train_loader",
     "build_train_sampler",
     "check_multiple",
     "check_seed",
@@ -71,7 +72,6 @@ __all__ = [
     "is_on_gpu",
     "map_tensors",
     "read_image",
-    "prefetched",
     "repeat_factors",
     "run_rng",
     "sample_rng",

@@ -15,6 +15,7 @@ from .loader import TrainLoader, build_test_loader
 from .mapped import MappedDataset
 from .prefetch import Prefetcher, is_on_gpu, prefetched
 from .samplers import StepBatchSampler
+from .stream import StreamSampler
 
 
 def as_it_is(item: Any, rng: np.random.Generator) -> Any:
@@ -36,16 +37,31 @@ def train_loader_from_config(cfg: CfgNode, *, rank: int = 0, world_size: int = 1
     if not cfg.DATASETS.TRAIN:
         raise ValueError("DATASETS.TRAIN is empty: name at least one registered data set to train on")
     items: Sequence[Any] = list(chain.from_iterable(DatasetCatalog.get(name) for name in cfg.DATASETS.TRAIN))
+    sampler = build_train_sampler(cfg, items, cfg.SEED)
+    dataset = MappedDataset(items, as_it_is, cfg.SEED)
+    return build_train_loader(cfg, dataset, sampler, rank=rank, world_size=world_size)
+
+
+def build_train_loader(
+    cfg: CfgNode, dataset: MappedDataset, sampler: StreamSampler, *, rank: int = 0, world_size: int = 1
+) -> TrainLoader | Prefetcher:
+    """Return an endless loader of a data set in the order of a sampler, as the config wants it.
+
+    A batch has SOLVER.IMS_PER_BATCH / world_size / SOLVER.ACCUMULATE samples. Where MODEL.DEVICE is a GPU, its tensors
+    are there.
+
+    Raises:
+        ValueError: the batch cannot be split over the processes and micro-batches.
+    """
     batches = StepBatchSampler(
-        build_train_sampler(cfg, items, cfg.SEED),
+        sampler,
         cfg.SOLVER.IMS_PER_BATCH,
         rank=rank,
         world_size=world_size,
         micro_batches=cfg.SOLVER.ACCUMULATE,
     )
-    dataset = MappedDataset(items, as_it_is, cfg.SEED)
     workers = cfg.DATALOADER.NUM_WORKERS
-    loader = TrainLoader(dataset, batches, num_workers=workers, seed=cfg.SEED, pin_memory=is_on_gpu(cfg))
+    loader = TrainLoader(dataset, batches, num_workers=workers, seed=dataset.seed, pin_memory=is_on_gpu(cfg))
     return prefetched(loader, cfg)
 
 

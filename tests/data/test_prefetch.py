@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from steploop.config import get_cfg
-from steploop.data import MappedDataset, Prefetcher, SampleError, StepBatchSampler, TrainingSampler, prefetched
+from steploop.data import MappedDataset, Prefetcher, SampleError, StepBatchSampler, TrainingSampler
 from steploop.data import TrainLoader as Loader
-from steploop.data.prefetch import map_tensors
+from steploop.data.prefetch import map_tensors, prefetched
 from toy_data import loader, noisy
 
 Pair = namedtuple("Pair", "left right")

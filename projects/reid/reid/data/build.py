@@ -139,7 +139,7 @@ def build_train_mapper(cfg: CfgNode, items: Sequence[ReidItem]) -> ReidMapper:
 
 
 def build_reid_train_loader(
-    cfg: CfgNode, dataset: ReidDataset, *, seed: int, rank: int = 0, world_size: int = 1, start: int = 0
+    cfg: CfgNode, dataset: ReidDataset, *, seed: int, rank: int = 0, world_size: int = 1
 ) -> data.TrainLoader | data.Prefetcher:
     """Return the infinite loader of `dataset.train`.
 
@@ -152,7 +152,6 @@ def build_reid_train_loader(
         seed: the run's seed, >= 0; order and pixels follow from it.
         rank: this process.
         world_size: number of processes.
-        start: the step of the first batch.
 
     Raises:
         ValueError: if there is nothing to train on, or the batch cannot be filled or split as configured.
@@ -160,22 +159,9 @@ def build_reid_train_loader(
     """
     dataset.require("train")
     build_sampler: Callable[..., data.StreamSampler] = REID_SAMPLER_REGISTRY.get(cfg.DATALOADER.SAMPLER_TRAIN)
-    batches = data.StepBatchSampler(
-        build_sampler(cfg, dataset.train, seed),
-        cfg.SOLVER.IMS_PER_BATCH,
-        rank=rank,
-        world_size=world_size,
-        micro_batches=cfg.SOLVER.ACCUMULATE,
-    )
-    batches.seek(start)
-    loader = data.TrainLoader(
-        data.MappedDataset(dataset.train, build_train_mapper(cfg, dataset.train), seed),
-        batches,
-        num_workers=cfg.DATALOADER.NUM_WORKERS,
-        seed=seed,
-        pin_memory=data.is_on_gpu(cfg),
-    )
-    return data.prefetched(loader, cfg)
+    sampler = build_sampler(cfg, dataset.train, seed)
+    mapped = data.MappedDataset(dataset.train, build_train_mapper(cfg, dataset.train), seed)
+    return data.build_train_loader(cfg, mapped, sampler, rank=rank, world_size=world_size)
 
 
 def build_reid_test_loader(

@@ -88,7 +88,9 @@ def test_workers_ranks_and_restarts_change_no_pixel(dataset):
     cfg.DATALOADER.NUM_WORKERS = 2
     with_workers = take(build_reid_train_loader(cfg, dataset, seed=1), 5)
     cfg.DATALOADER.NUM_WORKERS = 0
-    later = take(build_reid_train_loader(cfg, dataset, seed=1, start=3), 2)
+    loader = build_reid_train_loader(cfg, dataset, seed=1)
+    loader.seek(3)
+    later = take(loader, 2)
     ranks = [take(build_reid_train_loader(cfg, dataset, seed=1, rank=rank, world_size=2), 5) for rank in (0, 1)]
     together = [{key: torch.cat([a[key], b[key]]) for key in ("images", "targets")} for a, b in zip(*ranks)]
     for found, start in ((with_workers, 0), (later, 3), (together, 0)):
