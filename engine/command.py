@@ -1,6 +1,7 @@
 """What a person sees when a command fails."""
 
 import logging
+import signal
 import sys
 import traceback
 from collections.abc import Iterator
@@ -14,10 +15,14 @@ def clear_errors() -> Iterator[None]:
     """Show an error that one of our own checks raised as one line, and any other with its traceback.
 
     A check knows what was expected and what to do, so its traceback only hides the message; it goes to the log file.
-    An error from elsewhere (a bug, a library) is raised on.
+    An error from elsewhere (a bug, a library) is raised on. Ctrl-C ends the program with status 130 and no traceback.
     """
     try:
         yield
+    except KeyboardInterrupt:
+        logger.debug("Interrupted:", exc_info=True)
+        print("interrupted", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
     except (ValueError, TypeError, LookupError, OSError, RuntimeError) as error:
         if not _raised_by_us(error):
             raise

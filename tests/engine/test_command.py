@@ -21,3 +21,10 @@ def test_an_error_from_elsewhere_keeps_its_traceback():
 def test_no_error_no_change():
     with clear_errors():
         pass
+
+
+def test_ctrl_c_is_no_traceback(capsys):
+    with pytest.raises(SystemExit) as ended, clear_errors():
+        raise KeyboardInterrupt
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "interrupted\n"
