@@ -1,5 +1,6 @@
 import gc
 import inspect
+import logging
 import weakref
 
 import pytest
