@@ -1,0 +1,1 @@
+"""Action recognition: SlowFast and SlowOnly on videos and folders of frames."""
