@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from shared_files import shared
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from shared_files import shared
 from steploop.projects.action.modeling import Recognizer3D, build_recognizer
 
 MEAN = torch.tensor([123.675, 116.28, 103.53])

@@ -83,7 +83,7 @@ def recognizer_from_config(cfg: CfgNode) -> Recognizer3D:
     """
     spec = cfg.MODEL.SPEC.to_dict()
     if "type" not in spec:
-        raise ConfigError("MODEL.SPEC is empty: it describes the recognizer, as the `model` of an MMAction2 config does")
+        raise ConfigError("MODEL.SPEC is empty: it describes the model, as the `model` of an MMAction2 config does")
     if cfg.MODEL.NUM_CLASSES:
         spec["cls_head"] = {**spec["cls_head"], "num_classes": cfg.MODEL.NUM_CLASSES}
     return build_recognizer(

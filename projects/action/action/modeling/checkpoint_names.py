@@ -124,9 +124,7 @@ def _from_pyslowfast(name: str, single: bool) -> str | None:
     stem = re.match(r"^s1\.pathway([01])_stem\.(conv|bn)\.(.+)$", name)
     if stem:
         return f"{_path(stem[1], single)}conv1.{stem[2]}.{stem[3]}"
-    block = re.match(
-        r"^s([2-5])\.pathway([01])_res(\d+)\.(?:branch2\.([abc])(_bn)?|branch1(_bn)?)\.(.+)$", name
-    )
+    block = re.match(r"^s([2-5])\.pathway([01])_res(\d+)\.(?:branch2\.([abc])(_bn)?|branch1(_bn)?)\.(.+)$", name)
     if block is None:
         return None
     place = f"conv{_LETTERS[block[4]]}" if block[4] else "downsample"

@@ -35,7 +35,9 @@ def inflate_2d(backbone: nn.Module, weights: Mapping[str, Tensor]) -> list[str]:
         assert isinstance(path, ResNet3d)
         used |= _inflate(path, weights)
     if not used:
-        raise ValueError(f"nothing in the file fits: it has {', '.join(list(weights)[:3])}, ...; expected conv1.weight, ...")
+        raise ValueError(
+            f"nothing in the file fits: it has {', '.join(list(weights)[:3])}, ...; expected conv1.weight, ..."
+        )
     left = [name for name in weights if name not in used]
     logger.info("Inflated %d of %d entries of a 2D network; left out: %s", len(used), len(weights), ", ".join(left))
     return left

@@ -1,7 +1,7 @@
 """ResNet of 3D convolutions: SlowOnly by itself, and each of SlowFast's two pathways.
 
-The networks and their figures are those of "SlowFast Networks for Video Recognition" (arXiv:1812.03982), table 1. There is
-no stride in time; the spatial stride of a stage is in the 3x3 convolution of its first block.
+The networks are those of table 1 in "SlowFast Networks for Video Recognition" (arXiv:1812.03982). There is no stride in
+time; the spatial stride of a stage is in the 3x3 convolution of its first block.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,9 @@ class BasicBlock3d(nn.Module):
 
     expansion = 1
 
-    def __init__(self, in_channels: int, planes: int, *, stride: int, inflate: bool, style: str, norm: NormLayer) -> None:
+    def __init__(
+        self, in_channels: int, planes: int, *, stride: int, inflate: bool, style: str, norm: NormLayer
+    ) -> None:
         super().__init__()
         time = 3 if inflate else 1
         self.conv1 = ConvModule(in_channels, planes, (time, 3, 3), stride=(1, stride, stride), norm=norm)
@@ -52,7 +54,9 @@ class Bottleneck3d(nn.Module):
 
     expansion = 4
 
-    def __init__(self, in_channels: int, planes: int, *, stride: int, inflate: bool, style: str, norm: NormLayer) -> None:
+    def __init__(
+        self, in_channels: int, planes: int, *, stride: int, inflate: bool, style: str, norm: NormLayer
+    ) -> None:
         super().__init__()
         first, second = (1, 1) if not inflate else (3, 1) if style == "3x1x1" else (1, 3)
         self.conv1 = ConvModule(in_channels, planes, (first, 1, 1), norm=norm)

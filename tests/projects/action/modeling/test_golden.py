@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
+
 from action_golden import clips, golden, golden_model
 from shared_files import shared
-
 from steploop.projects.action.modeling import ResNet3dSlowFast
 
 NAMES = ("slowfast_r50_4x16", "slowfast_r18_4x16", "slowonly_r50_4x16")
@@ -40,7 +40,9 @@ def stages_of(backbone, inputs):
     """Return the pooled outputs of each stage by the names of the golden file."""
     found = {}
     two = isinstance(backbone, ResNet3dSlowFast)
-    for path_name, path in [("slow", backbone.slow_path), ("fast", backbone.fast_path)] if two else [("slow", backbone)]:
+    for path_name, path in (
+        [("slow", backbone.slow_path), ("fast", backbone.fast_path)] if two else [("slow", backbone)]
+    ):
         path.maxpool.register_forward_hook(lambda m, i, o, p=path_name: found.update({f"{p}_stem": means(o)}))
         for number in range(1, 5):
             path.stage(number).register_forward_hook(
