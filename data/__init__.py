@@ -2,6 +2,7 @@
 
 from .build_sampler import SAMPLER_REGISTRY as SAMPLER_REGISTRY
 from .build_sampler import build_train_sampler as build_train_sampler
+from .build_sampler import fields_of as fields_of
 from .cache import ImageCache as ImageCache
 from .catalog import Catalog as Catalog
 from .catalog import DatasetCatalog as DatasetCatalog
@@ -10,16 +11,23 @@ from .collate import collate as collate
 from .from_config import build_train_loader as build_train_loader
 from .from_config import test_loader_from_config as test_loader_from_config
 from .from_config import train_loader_from_config as train_loader_from_config
+from .grouped import GroupedSampler as GroupedSampler
 from .grouped import GroupSampler as GroupSampler
 from .grouped import aspect_ratio_groups as aspect_ratio_groups
 from .image import read_image as read_image
+from .items import Items as Items
+from .loader import CollateFn as CollateFn
 from .loader import TrainLoader as TrainLoader
 from .loader import build_test_loader as build_test_loader
 from .mapped import MappedDataset as MappedDataset
+from .mapped import Mapper as Mapper
 from .mapped import SampleError as SampleError
+from .mapped import StepMapper as StepMapper
 from .prefetch import Prefetcher as Prefetcher
 from .prefetch import is_on_gpu as is_on_gpu
 from .prefetch import map_tensors as map_tensors
+from .records import SharedRecords as SharedRecords
+from .records import as_records as as_records
 from .repeat_factor import RepeatFactorTrainingSampler as RepeatFactorTrainingSampler
 from .repeat_factor import repeat_factors as repeat_factors
 from .samplers import InferenceSampler as InferenceSampler
@@ -27,10 +35,12 @@ from .samplers import StepBatchSampler as StepBatchSampler
 from .samplers import TrainingSampler as TrainingSampler
 from .samplers import check_multiple as check_multiple
 from .stream import Draw as Draw
+from .stream import Place as Place
 from .stream import StreamSampler as StreamSampler
 from .stream import check_seed as check_seed
 from .stream import run_rng as run_rng
 from .stream import sample_rng as sample_rng
+from .stream import step_rng as step_rng
 from .transforms.affine import RandomAffine as RandomAffine
 from .transforms.base import Compose as Compose
 from .transforms.base import FixedTransform as FixedTransform
