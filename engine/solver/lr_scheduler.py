@@ -122,7 +122,7 @@ class LRMultiplier(LRScheduler):
         """Return the multiplier of iteration `step`; after the end, that of the last step."""
         block, place = divmod(min(step, self._max_iter - 1), _BLOCK)
         if block != self._block:
-            # A schedule is asked for steps of the run only: fvcore's StepWithFixedGammaParamScheduler raises close to 1.
+            # Steps of the run only: some schedules raise close to 1 (fvcore's StepWithFixedGammaParamScheduler).
             steps = range(block * _BLOCK, min((block + 1) * _BLOCK, self._max_iter))
             self._block, self._factors = block, [self._multiplier(self._progress(step)) for step in steps]
         return self._factors[place]

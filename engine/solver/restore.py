@@ -70,20 +70,21 @@ def _usable(optimizer: Optimizer, state: dict[int, dict[str, Any]]) -> dict[int,
 def _fits(saved: dict[str, Any], example: dict[str, Any], parameter: Tensor) -> bool:
     if not example.keys() <= saved.keys() or (saved and not example):
         return False
-    has_its_shape = [name for name, value in example.items() if isinstance(value, Tensor) and value.dim()]
-    return all(
-        isinstance(saved[name], Tensor) and saved[name].shape == parameter.shape
-        for name in has_its_shape
-        if example[name].shape == (1,) * parameter.dim()
-    )
+    full = [name for name, value in example.items() if isinstance(value, Tensor) and value.shape == _shape(parameter)]
+    return all(isinstance(saved[name], Tensor) and saved[name].shape == parameter.shape for name in full)
+
+
+def _shape(parameter: Tensor) -> tuple[int, ...]:
+    """Return a small shape with as many dimensions, all different, so that a part of it is not taken for the whole."""
+    return tuple(range(2, 2 + parameter.dim()))
 
 
 def _example_state(optimizer: Optimizer, group: dict[str, Any], parameter: Tensor) -> dict[str, Any] | None:
-    """Return the state after one step of a parameter of one element with as many dimensions; None if none can be made.
+    """Return the state after one step of a small parameter with as many dimensions; None if none can be made.
 
     Which entries a state needs depends on the class and its options, and only the class knows.
     """
-    example = torch.zeros((1,) * parameter.dim(), dtype=parameter.dtype, requires_grad=True)
+    example = torch.zeros(_shape(parameter), dtype=parameter.dtype, requires_grad=True)
     example.grad = torch.zeros_like(example)
     accepted = inspect.signature(type(optimizer)).parameters
     options = {name: value for name, value in group.items() if name in accepted and name != "params"}
