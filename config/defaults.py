@@ -12,6 +12,8 @@ def get_cfg() -> CN:
     cfg = CN()
     # Where a run writes. "" means output/<name of the config file>.
     cfg.OUTPUT_DIR = ""
+    # Runs that a new one has moved to OUTPUT_DIR/previous: so many of those without a final checkpoint stay; 0: all.
+    cfg.PREVIOUS_RUNS_TO_KEEP = 10
     # Everything random follows from it. Negative: drawn once, logged and kept in the checkpoint.
     cfg.SEED = -1
     # Metrics are read, reduced and written every so many iterations.

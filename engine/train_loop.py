@@ -11,6 +11,7 @@ from .metrics.events import EventStorage
 from .metrics.losses import check_finite
 from .metrics.reduction import MetricReducer
 from .run.seeding import seed_step
+from .run.start import begin
 
 logger = logging.getLogger(__name__)
 
@@ -227,6 +228,7 @@ class TrainerBase:
 
         An exception ends the run and is raised again after `after_train`. Can be called more than once.
         """
+        begin()  # nothing was written so far: what could be refused has been checked
         logger.info("Starting training from iteration %d", start_iter)
         self.iter = self.start_iter = start_iter
         self.max_iter = max_iter

@@ -5,6 +5,7 @@ import functools
 import logging
 import weakref
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ from ..metrics.events import EventWriter
 from ..metrics.losses import NonFiniteLoss
 from ..metrics.writers import build_writers
 from ..run.manifest import Manifest
+from ..run.start import begin, is_new_run
 from ..simple_trainer import SimpleTrainer
 from ..solver import build_lr_scheduler, build_optimizer
 from ..solver.restore import restore_optimizer
@@ -115,6 +117,7 @@ class DefaultTrainer(TrainerBase):
         Args:
             resume: go on, if OUTPUT_DIR holds a checkpoint.
         """
+        resume = resume and not is_new_run(Path(self.cfg.OUTPUT_DIR))
         rest = self.checkpointer.resume_or_load(self.cfg.MODEL.WEIGHTS, resume=resume)
         if self.checkpointer.resumed_from:
             self.start_iter = self.iter + 1
@@ -143,6 +146,7 @@ class DefaultTrainer(TrainerBase):
         if earlier is not None:
             logger.info("Nothing to do: the results of the finished run are in %s", self.cfg.OUTPUT_DIR)
             return earlier
+        begin()
         if not self._is_over():
             self._run()
         if self._is_over() and self._evaluated_at != self.completed_iter:
