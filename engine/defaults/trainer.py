@@ -142,11 +142,11 @@ class DefaultTrainer(TrainerBase):
             SystemExit: the run was interrupted and is to be resumed; the code is REQUEUE_EXIT_CODE.
             ValueError: TEST.EXPECTED_RESULTS are not met.
         """
+        begin()
         earlier = self._earlier_results() if self.start_iter >= self.max_iter or self._is_over() else None
         if earlier is not None:
             logger.info("Nothing to do: the results of the finished run are in %s", self.cfg.OUTPUT_DIR)
             return earlier
-        begin()
         if not self._is_over():
             self._run()
         if self._is_over() and self._evaluated_at != self.completed_iter:
