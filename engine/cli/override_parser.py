@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 HELP = "settings that override the config file, as pairs, also KEY=VALUE; flags may come before, between and after them"
@@ -33,13 +33,12 @@ class OverrideParser(argparse.ArgumentParser):
         flags: list[str] = []
         opts: list[str] = []
         others = sum(1 for action in self._positionals._group_actions if action.dest != "opts")
-        rest = iter(args)
-        for item in rest:
+        rest = deque(args)
+        while rest:
+            item = rest.popleft()
             action = self._flag(item)
             if action is not None:
-                flags.append(item)
-                if "=" not in item:
-                    rest = self._take_values(action, flags, rest)
+                flags += [item, *([] if "=" in item else self._values(action, rest))]
             elif item.startswith("-") and item != "-":  # no flag of ours, and no key: argparse says so
                 flags.append(item)
             elif others:  # positional arguments that a script has added come before the pairs
@@ -47,11 +46,10 @@ class OverrideParser(argparse.ArgumentParser):
                 flags.append(item)
             else:
                 opts.append(item)
-                if "=" not in item:
-                    value = next(rest, None)
-                    if value is not None and self._flag(value) is not None:
-                        self.error(f"{item} has no value: {value} is a flag")
-                    opts += [] if value is None else [value]
+                if "=" not in item and rest:
+                    if self._flag(rest[0]) is not None:
+                        self.error(f"{item} has no value: {rest[0]} is a flag")
+                    opts.append(rest.popleft())
         return flags, opts
 
     def _flag(self, item: str) -> argparse.Action | None:
@@ -65,18 +63,11 @@ class OverrideParser(argparse.ArgumentParser):
         close = {id(action): action for flag, action in known.items() if name[:2] == "--" and flag.startswith(name)}
         return next(iter(close.values())) if len(close) == 1 else None
 
-    def _take_values(self, action: argparse.Action, flags: list[str], rest: Iterator[str]) -> Iterator[str]:
-        """Move the values of a flag to the flags, and return an iterator over what follows."""
-        if action.nargs is None:
-            flags += [value for value in [next(rest, None)] if value is not None]
-        elif isinstance(action.nargs, int):
-            flags += [value for value in (next(rest, None) for _ in range(action.nargs)) if value is not None]
-        else:  # "?", "*", "+": as far as the next flag; "?" takes one
-            items = list(rest)
-            most = 1 if action.nargs == "?" else len(items)
-            count = next(
-                (i for i, item in enumerate(items[:most]) if self._flag(item) is not None), min(most, len(items))
-            )
-            flags += items[:count]
-            return iter(items[count:])
-        return rest
+    def _values(self, action: argparse.Action, rest: deque[str]) -> list[str]:
+        """Take the values of a flag from the beginning of `rest`."""
+        count = 1 if action.nargs in (None, "?") else action.nargs if isinstance(action.nargs, int) else len(rest)
+        ends_at_a_flag = not (action.nargs is None or isinstance(action.nargs, int))
+        values: list[str] = []
+        while rest and len(values) < count and not (ends_at_a_flag and self._flag(rest[0]) is not None):
+            values.append(rest.popleft())
+        return values

@@ -22,8 +22,8 @@ def test_what_follows_a_key_is_its_value(parser, value):
 
 
 def test_flags_may_stand_between_the_pairs(parser):
-    args = parser.parse_args(["A", "-1", "--name", "-x.yaml", "B", "2", "--resume", "C", "3"])
-    assert (args.opts, args.name, args.resume) == (["A", "-1", "B", "2", "C", "3"], "-x.yaml", True)
+    args = parser.parse_args(["A", "-1", "--name", "x.yaml", "B", "2", "--resume", "C", "3"])
+    assert (args.opts, args.name, args.resume) == (["A", "-1", "B", "2", "C", "3"], "x.yaml", True)
 
 
 def test_an_unambiguous_beginning_of_a_flag_is_the_flag(parser):
