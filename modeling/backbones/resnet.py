@@ -1,15 +1,15 @@
 """ResNet 18, 34, 50 and 101 (arXiv:1512.03385) with the changes that re-identification made to it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from torch import Tensor, nn
 
 from steploop.config import CfgNode
 
-from .build import BACKBONE_REGISTRY, Backbone
-from .norm import IBN, get_norm
-from .pretrain import load_pretrained
+from ..build import BACKBONE_REGISTRY, Backbone, ShapeSpec
+from ..layers.norm import IBN, get_norm
+from ..pretrain import load_pretrained
 
 NormLayer = Callable[[int], nn.Module]
 
@@ -84,11 +84,15 @@ _LAYOUTS: dict[int, _Layout] = {
 }
 
 
-class ResNet(Backbone):
-    """ResNet without its classifier: images (B, 3, H, W) to features (B, out_channels, H / s, W / s).
+_OUTPUTS = ("stem", "res2", "res3", "res4", "res5")
 
-    The output stride s is 32 with the "imagenet" stem and 8 with the "small" one; ``last_stride=1`` halves it. Entries
-    of the state dict have torchvision's names; with IBN-a, those of the published IBN-Net weights.
+
+class ResNet(Backbone):
+    """ResNet without its classifier: images (N, 3, H, W) to the feature maps of its stages.
+
+    The outputs "stem", "res2", "res3", "res4" and "res5" have strides 4, 4, 8, 16, 32 with the "imagenet" stem and
+    1, 1, 2, 4, 8 with the "small" one; ``last_stride=1`` halves the last of them. Entries of the state dict have
+    torchvision's names; with IBN-a, those of the published IBN-Net weights.
 
     Args:
         depth: 18, 34, 50 or 101.
@@ -99,10 +103,16 @@ class ResNet(Backbone):
             may reach over the edge; as fast-reid).
         with_ibn: half instance, half batch normalisation in the first three stages (IBN-a, arXiv:1807.09441).
         norm: a name that `get_norm` knows.
+        out_features: names of the outputs that `forward` returns, in any order; stages behind the last are not built.
 
     Raises:
         ValueError: an argument is none of the values above.
     """
+
+    layer1: nn.Sequential
+    layer2: nn.Sequential
+    layer3: nn.Sequential
+    layer4: nn.Sequential
 
     def __init__(
         self,
@@ -114,6 +124,7 @@ class ResNet(Backbone):
         stem_pool: str = "pad",
         with_ibn: bool = False,
         norm: str = "BN",
+        out_features: Sequence[str] = ("res5",),
     ) -> None:
         super().__init__()
         _check("depth", depth, tuple(_LAYOUTS))
@@ -128,14 +139,19 @@ class ResNet(Backbone):
         self.bn1 = get_norm(norm, width)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.Identity() if small else _stem_pooling(stem_pool)
+        self._out_features = _ordered(out_features)
         channels = [width * factor for factor in (1, 2, 4, 8)]
         starts = [width, *(c * block.expansion for c in channels)]
-        self.layer1 = _stage(block, counts[0], starts[0], channels[0], 1, norm, with_ibn)
-        self.layer2 = _stage(block, counts[1], starts[1], channels[1], 2, norm, with_ibn)
-        self.layer3 = _stage(block, counts[2], starts[2], channels[2], 2, norm, with_ibn)
         # The last stage keeps batch statistics: its features tell classes apart, not styles.
-        self.layer4 = _stage(block, counts[3], starts[3], channels[3], last_stride, norm, with_ibn=False)
-        self.out_channels = starts[4]
+        ibn = (with_ibn, with_ibn, with_ibn, False)
+        strides = (1, 2, 2, last_stride)
+        shapes = [ShapeSpec(width, 1 if small else 4)]
+        # Stages behind the last output are not built: their parameters would never get a gradient.
+        for i in range(_OUTPUTS.index(self._out_features[-1])):
+            stage = _stage(block, counts[i], starts[i], channels[i], strides[i], norm, ibn[i])
+            self.add_module(f"layer{i + 1}", stage)
+            shapes.append(ShapeSpec(starts[i + 1], shapes[-1].stride * strides[i]))
+        self._shapes = dict(zip(_OUTPUTS, shapes))
         self._reset_convolutions()
 
     def _reset_convolutions(self) -> None:
@@ -144,10 +160,17 @@ class ResNet(Backbone):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map normalised images (B, 3, H, W) to the last stage's features."""
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        return self.layer4(self.layer3(self.layer2(self.layer1(x))))
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Map normalised images (N, 3, H, W) to the outputs `out_features`."""
+        x = self.maxpool(self.relu(self.bn1(self.conv1(images))))
+        outputs = {"stem": x}
+        for i, name in enumerate(list(self._shapes)[1:], start=1):
+            x = outputs[name] = self.get_submodule(f"layer{i}")(x)
+        return {name: outputs[name] for name in self._out_features}
+
+    def output_shape(self) -> dict[str, ShapeSpec]:
+        """Return channels and stride of the outputs `out_features`."""
+        return {name: self._shapes[name] for name in self._out_features}
 
 
 def _stem_pooling(kind: str) -> nn.MaxPool2d:
@@ -187,6 +210,14 @@ def _stage(
 def _check(name: str, value: object, allowed: tuple[object, ...]) -> None:
     if value not in allowed:
         raise ValueError(f"a ResNet's {name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+
+
+def _ordered(out_features: Sequence[str]) -> tuple[str, ...]:
+    for name in out_features:
+        _check("out_features", name, _OUTPUTS)
+    if not out_features:
+        raise ValueError(f"a ResNet's out_features must name at least one of {', '.join(_OUTPUTS)}")
+    return tuple(name for name in _OUTPUTS if name in out_features)
 
 
 @BACKBONE_REGISTRY.register()

@@ -30,7 +30,7 @@ def torchvision_names(depth):
 def test_names_and_sizes_are_torchvisions(depth, parameters):
     with torch.device("meta"):
         net = ResNet(depth)
-        classifier = nn.Linear(net.out_channels, 1000)
+        classifier = nn.Linear(net.output_shape()["res5"].channels, 1000)
     assert list(net.state_dict()) == torchvision_names(depth)
     assert sum(p.numel() for module in (net, classifier) for p in module.parameters()) == parameters
 
@@ -52,9 +52,35 @@ def test_the_default_network_is_the_published_one_in_shape():
 def test_output_channels_and_stride(depth, stem, last_stride, stride, width):
     net = ResNet(depth, width=width, stem=stem, last_stride=last_stride).eval()
     with torch.no_grad():
-        y = net(torch.randn(2, 3, 64, 32))
-    assert y.shape == (2, net.out_channels, 64 // stride, 32 // stride)
-    assert net.out_channels == width * 8 * (1 if depth == 18 else 4)
+        outputs = net(torch.randn(2, 3, 64, 32))
+    channels = width * 8 * (1 if depth == 18 else 4)
+    assert net.output_shape() == {"res5": (channels, stride)}
+    assert {name: y.shape for name, y in outputs.items()} == {"res5": (2, channels, 64 // stride, 32 // stride)}
+
+
+@pytest.mark.parametrize("stem, last_stride", [("imagenet", 2), ("small", 1)])
+def test_named_outputs_have_the_shapes_that_are_announced(stem, last_stride):
+    names = ["stem", "res2", "res3", "res4", "res5"]
+    net = ResNet(50, width=4, stem=stem, last_stride=last_stride, out_features=names[::-1]).eval()
+    with torch.no_grad():
+        outputs = net(torch.randn(1, 3, 64, 32))
+    assert list(outputs) == list(net.output_shape()) == names
+    for name, (channels, stride) in net.output_shape().items():
+        assert outputs[name].shape == (1, channels, 64 // stride, 32 // stride)
+    assert net.last_output == "res5"
+
+
+def test_stages_behind_the_last_output_are_not_built():
+    torch.manual_seed(0)
+    short = ResNet(18, width=4, out_features=["res2", "res4"]).eval()
+    whole = ResNet(18, width=4, out_features=["res2", "res3", "res4", "res5"]).eval()
+    assert not any(name.startswith("layer4") for name in short.state_dict())
+    short.load_state_dict({name: value for name, value in whole.state_dict().items() if "layer4" not in name})
+    x = torch.randn(1, 3, 32, 32)
+    with torch.no_grad():
+        outputs, expected = short(x), whole(x)
+    assert list(outputs) == ["res2", "res4"]
+    assert all(torch.equal(outputs[name], expected[name]) for name in outputs)
 
 
 def test_the_two_stem_poolings_differ_in_values_only():
@@ -63,7 +89,7 @@ def test_the_two_stem_poolings_differ_in_values_only():
     pad, ceil = (ResNet(18, width=4, stem_pool=kind).eval() for kind in ("pad", "ceil"))
     ceil.load_state_dict(pad.state_dict())
     with torch.no_grad():
-        a, b = pad(x), ceil(x)
+        a, b = pad(x)["res5"], ceil(x)["res5"]
     assert a.shape == b.shape
     assert not torch.allclose(a, b)
 
@@ -92,7 +118,7 @@ def test_the_norm_is_the_same_throughout(norm, kind, with_ibn):
 
 def test_every_parameter_gets_a_gradient():
     net = ResNet(50, width=4, with_ibn=True, stem="small")
-    net(torch.randn(2, 3, 16, 16)).square().sum().backward()
+    net(torch.randn(2, 3, 16, 16))["res5"].square().sum().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
     assert all(p.grad.abs().sum() > 0 for name, p in net.named_parameters() if "conv" in name)
 
@@ -114,6 +140,8 @@ def test_convolutions_start_with_the_variance_that_rectifiers_need():
         ({"stem_pool": "floor"}, "stem_pool"),
         ({"width": 0}, "width"),
         ({"norm": "LN"}, "normalisation 'LN'"),
+        ({"out_features": ["res6"]}, "out_features must be one of 'stem', 'res2'.*got 'res6'"),
+        ({"out_features": []}, "at least one of stem, res2"),
     ],
 )
 def test_wrong_arguments_are_named(wrong, match):
