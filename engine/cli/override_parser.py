@@ -25,9 +25,10 @@ class OverrideParser(argparse.ArgumentParser):
     ) -> tuple[argparse.Namespace, list[str]]:
         """Parse the flags as argparse does, and the pairs as the class says."""
         flags, opts = self._split(list(sys.argv[1:] if args is None else args))
-        namespace, unknown = super().parse_known_args(flags, namespace)
-        namespace.opts = opts
-        return namespace, unknown
+        parsed, unknown = super().parse_known_args(flags, namespace)
+        assert parsed is not None
+        parsed.opts = opts
+        return parsed, unknown
 
     def _split(self, args: list[str]) -> tuple[list[str], list[str]]:
         """Return the flags with their values, and the pairs."""

@@ -147,7 +147,8 @@ def _described(holder: dict[str, object]) -> str:
 
 def _busy(path: Path, file: IO[str], hint: str) -> RuntimeError:
     return RuntimeError(
-        f"another run is going on in {path.parent} ({_described(_holder(file))}). Wait for it, stop it, or choose another OUTPUT_DIR.{hint}"
+        f"another run is going on in {path.parent} ({_described(_holder(file))}). "
+        f"Wait for it, stop it, or choose another OUTPUT_DIR.{hint}"
     )
 
 

@@ -109,7 +109,7 @@ class Manifest:
         sessions = earlier.get("sessions")
         sessions = sessions if isinstance(sessions, list) else []
         sessions = [*(sessions if is_new else sessions[:-1]), record]
-        manifest = {
+        manifest: dict[str, Any] = {
             "started": earlier.get("started", record["started"]),
             "ended": record.get("ended"),
             **{name: earlier[name] for name in ("present", "outputs") if name in earlier},

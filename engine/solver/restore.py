@@ -46,7 +46,9 @@ def restore_optimizer(optimizer: Optimizer, saved: dict[str, Any]) -> dict[str, 
 
 def _usable(optimizer: Optimizer, state: dict[int, dict[str, Any]]) -> dict[int, dict[str, Any]]:
     """Return the states that the optimizer can go on from: each has what a first step makes, in the fitting shape."""
-    usable, needed, index = {}, set(), 0
+    usable: dict[int, dict[str, Any]] = {}
+    needed: set[str] = set()
+    index = 0
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             if index in state:

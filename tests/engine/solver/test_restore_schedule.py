@@ -49,7 +49,7 @@ def trainer_with(make):
 
 
 def schedule_hook(trainer):
-    return next(hook for hook in trainer._hooks if isinstance(hook, hooks.LRScheduler))
+    return next(hook for hook in trainer.hooks if isinstance(hook, hooks.LRScheduler))
 
 
 def test_every_scheduler_of_torch_is_tried():
