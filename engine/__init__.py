@@ -146,6 +146,7 @@ from .metrics.events import (
 from .metrics.events import (
     has_event_storage as has_event_storage,
 )
+from .metrics.finite import NonFiniteWeights as NonFiniteWeights
 from .metrics.history import HistoryBuffer as HistoryBuffer
 from .metrics.losses import NonFiniteLoss as NonFiniteLoss
 from .metrics.writers import (

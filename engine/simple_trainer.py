@@ -10,7 +10,9 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from .checkpoint import unwrap
 from .metrics.events import get_event_storage
+from .metrics.finite import require_finite_weights
 from .metrics.losses import Losses, mean_outputs, split_outputs, total
 from .solver.skipping import StepSkipper
 from .train_loop import TrainerBase
@@ -119,9 +121,11 @@ class SimpleTrainer(TrainerBase):
         self._skipper = StepSkipper(model, max_skipped_steps) if max_skipped_steps else None
         self._data_iterator: Iterator[Any] | None = None
         self.phase_clock: PhaseClock | None = None
+        self._verified_iter: int | None = None
 
     def run_step(self) -> None:
         """Fetch, forward, loss, backward, step."""
+        self._verified_iter = None
         if not self.model.training:
             raise RuntimeError("the model is in eval mode: whoever evaluates must set it back (see inference_context)")
         if self.zero_grad_before_forward:
@@ -152,8 +156,7 @@ class SimpleTrainer(TrainerBase):
     def next_batch(self) -> Any:
         """Return the next batch; the loader is entered at the first call."""
         if self._data_iterator is None:
-            # A file, which has a `seek` of another meaning, may be a loader of lines.
-            if hasattr(self.data_loader, "seek") and not isinstance(self.data_loader, io.IOBase):
+            if _can_seek(self.data_loader):
                 self.data_loader.seek(self.iter)
             self._data_iterator = iter(self.data_loader)
         try:
@@ -171,9 +174,13 @@ class SimpleTrainer(TrainerBase):
         self.data_loader = data_loader_builder()
 
     def release_data_loader(self) -> None:
-        """End the processes of a loader of steploop's; the next batch enters it again. A foreign loader stays open."""
+        """End the processes of a loader of steploop's; a foreign loader stays open.
+
+        A loader that has `seek` is entered again with the next batch, another iterable goes on where it is.
+        """
         if isinstance(self.data_loader, Loader):
             self.data_loader.close()
+        if _can_seek(self.data_loader):
             self._data_iterator = None
 
     def after_train(self) -> None:
@@ -205,6 +212,16 @@ class SimpleTrainer(TrainerBase):
         for name, value in [*(loss_dict.items() if len(loss_dict) > 1 else ()), *(metrics or {}).items()]:
             storage.put_scalar(prefix + name, value, True, cur_iter)
             storage.headlines[prefix + name] = None
+
+    def verify_state(self) -> None:
+        """Raise if a weight is not finite; once in a step.
+
+        Raises:
+            NonFiniteWeights: see `require_finite_weights`.
+        """
+        if self._verified_iter != self.iter:
+            require_finite_weights(unwrap(self.model), self.iter)
+            self._verified_iter = self.iter
 
     def state_dict(self) -> dict[str, Any]:
         """Return the loop's state with that of the step."""
@@ -269,6 +286,11 @@ class SimpleTrainer(TrainerBase):
                 parts.append(self._forward_backward(index == 0))
         losses, metrics = mean_outputs([(losses, metrics) for losses, metrics, _ in parts])
         return losses, metrics, sum(data_time for _, _, data_time in parts)
+
+
+def _can_seek(loader: Any) -> bool:
+    """Return True if a loader can be entered at a step; the `seek` of a file has another meaning."""
+    return hasattr(loader, "seek") and not isinstance(loader, io.IOBase)
 
 
 class AMPTrainer(SimpleTrainer):

@@ -328,6 +328,9 @@ class TrainerBase:
         for call in self._calls.after_reading:
             call()
 
+    def verify_state(self) -> None:
+        """Raise FloatingPointError if what a checkpoint would hold is not finite; called before one is saved."""
+
     def run_step(self) -> None:
         """Do one step; subclasses implement it."""
         raise NotImplementedError(f"{type(self).__name__} must implement run_step()")
@@ -336,13 +339,14 @@ class TrainerBase:
         """Read what was measured since the last reading, and learn whether another process asks to stop.
 
         Raises:
-            FloatingPointError: a loss in between was not finite. Raised in every process, at the same step.
+            FloatingPointError: a loss in between, or a weight, is not finite. Raised in every process at the same step.
         """
         request = NO_STOP if self._stop_request is None else STOP_AND_REQUEUE if self.must_requeue else STOP
         request = self._reader.read(self.iter, request)
         if request and comm.get_world_size() > 1:
             self.stop_reason = self._stop_request or "another process asked to stop"
             self.must_requeue = request == STOP_AND_REQUEUE
+        self.verify_state()
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run needs: the last completed step, the metrics' windows and the hooks' states."""

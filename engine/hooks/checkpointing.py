@@ -85,7 +85,9 @@ class PeriodicCheckpointer(HookBase):
 
     def after_step(self) -> None:
         """Save, if it is time."""
-        self.step(self.trainer.iter)
+        if every(self.period, self.trainer.iter) or self.is_last_iter():
+            self.trainer.verify_state()
+            self.step(self.trainer.iter)
 
     def after_train(self) -> None:
         """Save where a stopped run stands, unless that step is saved already; wait for a save in flight."""

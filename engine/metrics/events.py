@@ -76,6 +76,8 @@ class EventStorage:
         self._histograms: deque[dict[str, Any]] = deque(maxlen=256)
         # Names that belong on the console, in order: the losses and metrics that the model returned.
         self.headlines: dict[str, None] = {}
+        # Names that must be finite, beside the total losses: a value that is not ends the run (see check_finite).
+        self.watched: set[str] = set()
         # Names that tell how fast this process is, and nothing of the run: a resumed run starts them anew.
         self.volatile: set[str] = {"time", "data_time", "rank_data_time", "eta_seconds"}
 

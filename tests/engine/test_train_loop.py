@@ -257,6 +257,13 @@ def test_the_loader_is_entered_at_the_first_step():
     assert trainer.data_loader.drawn == [1000, 1001, 1002]
 
 
+def test_a_loader_with_seek_is_entered_again_by_a_second_training():
+    trainer = tiny_trainer()
+    trainer.train(5, 8)
+    trainer.train(5, 7)
+    assert trainer.data_loader.drawn == [5, 6, 7, 5, 6]
+
+
 def test_a_loader_that_ends_says_what_is_needed():
     model = TinyModel()
     trainer = SimpleTrainer(model, [torch.ones(4, 3)], torch.optim.SGD(model.parameters(), lr=0.1))
