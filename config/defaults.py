@@ -113,6 +113,16 @@ def _model() -> CN:
     model.BACKBONE.WITH_IBN = False
     # "BN", "SyncBN", "FrozenBN" or "GN".
     model.BACKBONE.NORM = "BN"
+    # Which convolution of a bottleneck has the stride: "pytorch" (3x3, torchvision) or "caffe" (1x1, detectron2).
+    model.BACKBONE.STYLE = "pytorch"
+    # Outputs that the backbone returns: "stem", "res2", ..., "res5"; stages behind the last of them are not built.
+    model.BACKBONE.OUT_FEATURES = ["res5"]
+    # The stem (0) and so many stages neither train nor update statistics; -1 freezes nothing.
+    model.BACKBONE.FROZEN_STAGES = -1
+    # Keep the statistics of all batch normalisation; scales and shifts train.
+    model.BACKBONE.NORM_EVAL = False
+    # Start the last normalisation of each block at 0: each block is the identity at first.
+    model.BACKBONE.ZERO_INIT_RESIDUAL = False
     # A file with ImageNet weights in torchvision's names; "" starts from random weights.
     model.BACKBONE.PRETRAIN_PATH = ""
     return model
