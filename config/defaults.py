@@ -92,6 +92,8 @@ def _model() -> CN:
     model.CHANNELS_LAST = False
     # A checkpoint to start from (its optimizer and iteration are not taken).
     model.WEIGHTS = ""
+    # The share of the model's weights, in 0..1, that such a file (or PRETRAIN_PATH) must hold; what it lacks is random.
+    model.WEIGHTS_MIN_SHARE = 0.5
     # Names of modules, such as ["backbone"], that do not train in the first SOLVER.FREEZE_ITERS steps.
     model.FREEZE_LAYERS = []
     # RGB, in the range 0..255 (the mean and standard deviation of ImageNet).
@@ -123,7 +125,8 @@ def _model() -> CN:
     model.BACKBONE.NORM_EVAL = False
     # Start the last normalisation of each block at 0: each block is the identity at first.
     model.BACKBONE.ZERO_INIT_RESIDUAL = False
-    # A file with ImageNet weights in torchvision's names; "" starts from random weights.
+    # A file with ImageNet weights; "" starts from random weights. It is read only where a run starts from it: not where
+    # MODEL.WEIGHTS is set or the run resumes.
     model.BACKBONE.PRETRAIN_PATH = ""
     return model
 

@@ -8,7 +8,7 @@ from steploop.config import CfgNode
 
 from ..build import BACKBONE_REGISTRY, Backbone, ShapeSpec
 from ..layers.norm import get_norm
-from ..pretrain import load_pretrained
+from ..pretrained import PretrainedWeights
 from .resnet_blocks import BasicBlock, Bottleneck, make_stage
 
 _Layout = tuple[type[BasicBlock] | type[Bottleneck], tuple[int, int, int, int]]
@@ -172,11 +172,12 @@ def _ordered(out_features: Sequence[str]) -> tuple[str, ...]:
 
 @BACKBONE_REGISTRY.register()
 def build_resnet_backbone(cfg: CfgNode) -> ResNet:
-    """Build the ResNet that MODEL.BACKBONE describes and load PRETRAIN_PATH into it, if that is set.
+    """Build the ResNet that MODEL.BACKBONE describes.
+
+    PRETRAIN_PATH is noted as what a new run starts from; it is not read here.
 
     Raises:
-        ValueError: a key has a value that `ResNet` does not know, or nothing in the file fits.
-        FileNotFoundError: PRETRAIN_PATH names no file.
+        ValueError: a key has a value that `ResNet` does not know.
     """
     options = cfg.MODEL.BACKBONE
     backbone = ResNet(
@@ -194,5 +195,5 @@ def build_resnet_backbone(cfg: CfgNode) -> ResNet:
         zero_init_residual=options.ZERO_INIT_RESIDUAL,
     )
     if options.PRETRAIN_PATH:
-        load_pretrained(backbone, options.PRETRAIN_PATH, ignore=("fc.",))
+        backbone.pretrained = PretrainedWeights(options.PRETRAIN_PATH, ignore=("fc.",))
     return backbone

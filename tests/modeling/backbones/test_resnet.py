@@ -227,15 +227,3 @@ def test_the_keys_that_detection_adds_arrive():
     }
     assert not net.layer3[0].bn1.training
     assert not net.layer3[0].bn3.weight.any()
-
-
-def test_an_imagenet_file_loads_without_its_classifier(tmp_path, caplog):
-    source = ResNet(18, width=4)
-    weights = {**source.state_dict(), "fc.weight": torch.zeros(1000, 32), "fc.bias": torch.zeros(1000)}
-    torch.save(weights, tmp_path / "resnet.pth")
-    cfg = get_cfg()
-    cfg.MODEL.BACKBONE.DEPTH, cfg.MODEL.BACKBONE.WIDTH = 18, 4
-    cfg.MODEL.BACKBONE.PRETRAIN_PATH = str(tmp_path / "resnet.pth")
-    loaded = build_backbone(cfg).state_dict()
-    assert all(torch.equal(value, loaded[name]) for name, value in source.state_dict().items())
-    assert not [record for record in caplog.records if record.levelname == "WARNING"]
