@@ -160,8 +160,9 @@ def _solver() -> CN:
     # Weight decay of biases; None means WEIGHT_DECAY.
     solver.WEIGHT_DECAY_BIAS = None
     solver.BIAS_LR_FACTOR = 1.0
-    # Learning rate of parameters below a module named "heads", relative to BASE_LR.
-    solver.HEADS_LR_FACTOR = 1.0
+    # Learning rates of parts relative to BASE_LR, by the names of modules: [["backbone", 0.1], ["neck.conv", 2.0]];
+    # where one module is inside of another, both factors count.
+    solver.LR_FACTORS = []
     # Iterations of the whole run; the batch size is the global one, over all processes and micro-batches.
     solver.MAX_ITER = 40000
     # The length of the run in epochs, in place of MAX_ITER; 0 leaves it to MAX_ITER. Where it is set, STEPS,
