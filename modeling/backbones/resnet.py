@@ -1,5 +1,6 @@
 """ResNet 18, 34, 50 and 101 (arXiv:1512.03385) with the changes that re-identification and detection made to it."""
 
+import logging
 from collections.abc import Iterator, Sequence
 
 from torch import Tensor, nn
@@ -10,6 +11,8 @@ from ..build import BACKBONE_REGISTRY, Backbone, ShapeSpec
 from ..layers.norm import get_norm
 from ..pretrained import PretrainedWeights
 from .resnet_blocks import BasicBlock, Bottleneck, make_stage
+
+logger = logging.getLogger(__name__)
 
 _Layout = tuple[type[BasicBlock] | type[Bottleneck], tuple[int, int, int, int]]
 _LAYOUTS: dict[int, _Layout] = {
@@ -174,12 +177,18 @@ def _ordered(out_features: Sequence[str]) -> tuple[str, ...]:
 def build_resnet_backbone(cfg: CfgNode) -> ResNet:
     """Build the ResNet that MODEL.BACKBONE describes.
 
-    PRETRAIN_PATH is noted as what a new run starts from; it is not read here.
+    PRETRAIN_PATH is noted as what a new run starts from; it is not read here. Warns where random weights would stay as
+    they are.
 
     Raises:
         ValueError: a key has a value that `ResNet` does not know.
     """
     options = cfg.MODEL.BACKBONE
+    if (options.FROZEN_STAGES >= 0 or options.NORM_EVAL) and not (options.PRETRAIN_PATH or cfg.MODEL.WEIGHTS):
+        logger.warning(
+            "MODEL.BACKBONE.FROZEN_STAGES and NORM_EVAL keep random weights and statistics: set PRETRAIN_PATH or "
+            "MODEL.WEIGHTS, or FROZEN_STAGES -1 and NORM_EVAL False to train from scratch"
+        )
     backbone = ResNet(
         options.DEPTH,
         width=options.WIDTH,

@@ -93,24 +93,22 @@ def test_a_file_with_code_is_refused(tmp_path):
         start(make(tmp_path / "w.pth"))
 
 
-class Trainer(TinyTrainer):
-    @classmethod
-    def build_model(cls, cfg):
-        model = TinyTrainer.build_model(cfg)
-        if cfg.MODEL.BACKBONE.PRETRAIN_PATH:
-            model.pretrained = PretrainedWeights(cfg.MODEL.BACKBONE.PRETRAIN_PATH)
-        return model
-
-
 @pytest.fixture
 def build(tmp_path):
-    """Return a trainer whose model starts from a file of ones, which is there at first."""
+    """Return a trainer whose model starts from ones.pth, a file of ones, which is there at first."""
     model = TinyTrainer.build_model(tiny_cfg(tmp_path / "run"))
     torch.save({name: torch.ones_like(value) for name, value in model.state_dict().items()}, tmp_path / "ones.pth")
 
+    class Trainer(TinyTrainer):
+        @classmethod
+        def build_model(cls, cfg):
+            model = TinyTrainer.build_model(cfg)
+            model.pretrained = PretrainedWeights(str(tmp_path / "ones.pth"))
+            return model
+
     def build(*overrides):
         torch.manual_seed(0)
-        cfg = tiny_cfg(tmp_path / "run", "MODEL.BACKBONE.PRETRAIN_PATH", str(tmp_path / "ones.pth"), *overrides)
+        cfg = tiny_cfg(tmp_path / "run", *overrides)
         cfg.freeze()
         return Trainer(cfg)
 
@@ -155,11 +153,11 @@ def test_a_finished_run_needs_the_file_no_more(build, tmp_path):
 def test_the_share_is_a_key(build, tmp_path):
     state = dict(torch.load(tmp_path / "ones.pth", weights_only=True))
     name = next(iter(state))
-    torch.save({name: state[name]}, tmp_path / "part.pth")
-    for key in ("MODEL.WEIGHTS", "MODEL.BACKBONE.PRETRAIN_PATH"):
+    torch.save({name: state[name]}, tmp_path / "ones.pth")
+    for weights in ("", str(tmp_path / "ones.pth")):
         with pytest.raises(ValueError, match="too little in common"):
-            build(key, str(tmp_path / "part.pth"), "MODEL.WEIGHTS_MIN_SHARE", 0.9).resume_or_load(resume=False)
-        build(key, str(tmp_path / "part.pth"), "MODEL.WEIGHTS_MIN_SHARE", 0.0).resume_or_load(resume=False)
+            build("MODEL.WEIGHTS", weights, "MODEL.WEIGHTS_MIN_SHARE", 0.9).resume_or_load(resume=False)
+        build("MODEL.WEIGHTS", weights, "MODEL.WEIGHTS_MIN_SHARE", 0.0).resume_or_load(resume=False)
 
 
 def test_weights_of_another_project_load_as_a_start(tmp_path):

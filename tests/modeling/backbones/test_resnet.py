@@ -227,3 +227,18 @@ def test_the_keys_that_detection_adds_arrive():
     }
     assert not net.layer3[0].bn1.training
     assert not net.layer3[0].bn3.weight.any()
+
+
+@pytest.mark.parametrize("key, value", [("FROZEN_STAGES", 0), ("NORM_EVAL", True)])
+def test_freezing_random_weights_is_warned_about(key, value, caplog):
+    cfg = get_cfg()
+    cfg.MODEL.BACKBONE.DEPTH, cfg.MODEL.BACKBONE.WIDTH = 18, 4
+    cfg.MODEL.BACKBONE[key] = value
+    build_backbone(cfg)
+    assert "keep random weights" in caplog.text
+    caplog.clear()
+    cfg.MODEL.WEIGHTS = "some.pth"
+    build_backbone(cfg)
+    cfg.MODEL.WEIGHTS, cfg.MODEL.BACKBONE.PRETRAIN_PATH = "", "some.pth"
+    build_backbone(cfg)
+    assert not caplog.records
