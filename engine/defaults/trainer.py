@@ -14,7 +14,7 @@ from torch import nn
 from steploop.config import CfgNode
 
 from .. import hooks
-from ..checkpoint import Checkpointer, unwrap
+from ..checkpoint import Checkpointer, Convert, unwrap
 from ..distributed import comm
 from ..distributed.ddp import create_ddp_model, ddp_options, synchronize_buffers
 from ..evaluation.evaluator import DatasetEvaluator, verify_results
@@ -33,6 +33,7 @@ from .epochs import epochs_to_iterations, iterations_per_epoch
 from .hooks import build_best_checkpointers, build_early_stopping, build_precise_bn, build_profiler
 from .open_settings import fill_open_settings
 from .overfit import OverfitLoader
+from .pretrained import PartWeights, load_pretrained
 from .records import load_results, report_non_finite, save_results
 from .rescale import rescale_for_world_size
 from .summary import model_table
@@ -94,11 +95,14 @@ class DefaultTrainer(SimpleTrainer):
             model,
             cfg.OUTPUT_DIR,
             asynchronous=cfg.SOLVER.CHECKPOINT_ASYNC,
+            convert=self.build_name_conversion(cfg),
+            minimum_share=cfg.MODEL.WEIGHTS_MIN_SHARE,
             trainer=weakref.proxy(self),
             manifest=self.manifest,
         )
         self.seed = cfg.SEED
         self.start_iter = 0
+        self._has_start = False
         self.max_iter = cfg.SOLVER.MAX_ITER
         # Every process knows when a hook of the main one saves or evaluates: metrics are read, and checked, before.
         solver, test = cfg.SOLVER, cfg.TEST
@@ -114,8 +118,15 @@ class DefaultTrainer(SimpleTrainer):
     def resume_or_load(self, resume: bool = True) -> None:
         """Go on from the last checkpoint of OUTPUT_DIR, or start from MODEL.WEIGHTS.
 
+        Where neither is there, parts of the model start from the files that their builders named, such as
+        MODEL.BACKBONE.PRETRAIN_PATH; otherwise those files are not read and need not exist.
+
         Args:
             resume: go on, if OUTPUT_DIR holds a checkpoint.
+
+        Raises:
+            FileNotFoundError: there is no file to start from.
+            ValueError: a file cannot be used, or holds too little of the model (MODEL.WEIGHTS_MIN_SHARE).
         """
         resume = resume and not is_new_run(Path(self.cfg.OUTPUT_DIR))
         rest = self.checkpointer.resume_or_load(self.cfg.MODEL.WEIGHTS, resume=resume)
@@ -130,6 +141,11 @@ class DefaultTrainer(SimpleTrainer):
                 )
         elif self.ema is not None and (average := rest.get("trainer", {}).get("hooks", {}).get("EMA")):
             self.ema.load_state_dict(average)
+        if not self.checkpointer.resumed_from and not self.cfg.MODEL.WEIGHTS:
+            model = self.checkpointer.model
+            parts = self.build_pretrained_parts(self.cfg, model)
+            load_pretrained(model, parts, minimum_share=self.cfg.MODEL.WEIGHTS_MIN_SHARE)
+        self._has_start = True
 
     def train(self) -> Mapping[str, Any]:  # type: ignore[override]
         """Train from `start_iter` to `max_iter`; return the results of the final evaluation, empty without one.
@@ -160,6 +176,12 @@ class DefaultTrainer(SimpleTrainer):
 
     def _run(self) -> None:
         """Run the loop; what ends it is reported."""
+        if not self._has_start and (
+            self.cfg.MODEL.WEIGHTS or self.build_pretrained_parts(self.cfg, unwrap(self.model))
+        ):
+            logger.warning(
+                "resume_or_load() was not called before train(): neither MODEL.WEIGHTS nor PRETRAIN_PATH is read"
+            )
         try:
             with self.manifest.session(self):
                 super().train(self.start_iter, self.max_iter)
@@ -271,6 +293,20 @@ class DefaultTrainer(SimpleTrainer):
         from steploop.modeling import build_model
 
         return build_model(cfg)
+
+    @classmethod
+    def build_pretrained_parts(cls, cfg: CfgNode, model: nn.Module) -> Mapping[str, PartWeights]:
+        """Return what parts of a new run's model start from, by the module's name, unless MODEL.WEIGHTS is set."""
+        from steploop.modeling import pretrained_parts
+
+        return pretrained_parts(model)
+
+    @classmethod
+    def build_name_conversion(cls, cfg: CfgNode) -> Convert:
+        """Return what brings the entries of MODEL.WEIGHTS to the model's names, where another project wrote them."""
+        from steploop.modeling import convert_names
+
+        return convert_names
 
     @classmethod
     def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:

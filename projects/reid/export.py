@@ -9,8 +9,9 @@ import torch
 from steploop.config import CfgNode
 from steploop.engine import clear_errors
 from steploop.engine.cli.override_parser import OverrideParser
+from steploop.modeling.export import INPUT_TYPES, require_onnx
 from steploop.projects.reid.data import get_dataset
-from steploop.projects.reid.export import INPUT_TYPES, export, require_onnx
+from steploop.projects.reid.export import export
 from steploop.projects.reid.predictor import ReidPredictor, load_run_config
 
 _EXAMPLES = """\
