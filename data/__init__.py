@@ -3,7 +3,6 @@
 from .build_sampler import SAMPLER_REGISTRY as SAMPLER_REGISTRY
 from .build_sampler import build_train_sampler as build_train_sampler
 from .build_sampler import fields_of as fields_of
-from .cache import ImageCache as ImageCache
 from .catalog import Catalog as Catalog
 from .catalog import DatasetCatalog as DatasetCatalog
 from .catalog import datasets_root as datasets_root
@@ -14,7 +13,6 @@ from .from_config import train_loader_from_config as train_loader_from_config
 from .grouped import GroupedSampler as GroupedSampler
 from .grouped import GroupSampler as GroupSampler
 from .grouped import aspect_ratio_groups as aspect_ratio_groups
-from .image import read_image as read_image
 from .items import Items as Items
 from .loader import CollateFn as CollateFn
 from .loader import TrainLoader as TrainLoader
@@ -23,6 +21,9 @@ from .mapped import MappedDataset as MappedDataset
 from .mapped import Mapper as Mapper
 from .mapped import SampleError as SampleError
 from .mapped import StepMapper as StepMapper
+from .pictures.cache import ImageCache as ImageCache
+from .pictures.reading import image_size as image_size
+from .pictures.reading import read_image as read_image
 from .prefetch import Prefetcher as Prefetcher
 from .prefetch import is_on_gpu as is_on_gpu
 from .prefetch import map_tensors as map_tensors

@@ -51,7 +51,7 @@ class SharedRecords(Items[T]):
     def item_at(self, index: int) -> T:
         """Return a new copy of a record."""
         start, end = self._ends[index : index + 2].tolist()
-        return pickle.loads(memoryview(self._buffer.numpy())[start:end])  # noqa: S301  # written by this process
+        return pickle.loads(self._buffer.numpy().data[start:end])  # noqa: S301  # written by this process
 
     def __len__(self) -> int:
         return len(self._ends) - 1
@@ -67,7 +67,7 @@ class SharedRecords(Items[T]):
         Sets of strings have another order in each process, and so another hash: store sorted lists.
         """
         digest = hashlib.sha256(self._ends.numpy().tobytes())
-        digest.update(self._buffer.numpy())
+        digest.update(self._buffer.numpy().data)
         return digest.hexdigest()[:16]
 
 
