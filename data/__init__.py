@@ -1,5 +1,7 @@
 """The stream of samples: catalog, samplers, transforms and loaders."""
 
+from .batch_tensors import move_batch as move_batch
+from .batch_tensors import tensors_of as tensors_of
 from .build_sampler import SAMPLER_REGISTRY as SAMPLER_REGISTRY
 from .build_sampler import build_train_sampler as build_train_sampler
 from .build_sampler import fields_of as fields_of
@@ -7,6 +9,7 @@ from .catalog import Catalog as Catalog
 from .catalog import DatasetCatalog as DatasetCatalog
 from .catalog import datasets_root as datasets_root
 from .collate import collate as collate
+from .forwarding import ForwardingLoader as ForwardingLoader
 from .from_config import build_train_loader as build_train_loader
 from .from_config import test_loader_from_config as test_loader_from_config
 from .from_config import train_loader_from_config as train_loader_from_config
@@ -21,6 +24,7 @@ from .mapped import MappedDataset as MappedDataset
 from .mapped import Mapper as Mapper
 from .mapped import SampleError as SampleError
 from .mapped import StepMapper as StepMapper
+from .overfit import OverfitLoader as OverfitLoader
 from .pictures.cache import ImageCache as ImageCache
 from .pictures.reading import image_size as image_size
 from .pictures.reading import read_image as read_image
