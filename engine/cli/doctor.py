@@ -25,7 +25,7 @@ from ..defaults.trainer import DefaultTrainer
 from ..distributed import comm
 from ..distributed.launch import available_cores, launch
 from ..run.files import write_text_atomically
-from ..run.lock import FolderLock
+from ..run.lock import FolderLock, current_holder
 from ..run.manifest import versions
 from ..run.seeding import enable_determinism
 from .errors import clear_errors
@@ -57,6 +57,8 @@ def _processes(case: Case) -> str:
 
 def _folder(case: Case) -> str:
     output = Path(case.cfg.OUTPUT_DIR).resolve()
+    if holder := current_holder(output):
+        raise RuntimeError(f"a run is going on in {output} ({holder}): wait for it, or choose another OUTPUT_DIR")
     nearest = next(folder for folder in (output, *output.parents) if folder.exists())
     case.folder = Path(tempfile.mkdtemp(dir=nearest, prefix=".doctor-"))
     with FolderLock(case.folder):
@@ -84,9 +86,9 @@ def _loader(case: Case) -> str | None:
         return None
     times = [time.perf_counter()]
     while len(times) < 3 or (len(times) < 100 and times[-1] - times[1] < LOADER_SECONDS):
-        case.trainer._trainer.next_batch()
+        case.trainer.next_batch()
         times.append(time.perf_counter())
-    case.trainer._trainer.release_data_loader()
+    case.trainer.release_data_loader()
     pace, workers = (len(times) - 2) / (times[-1] - times[1]), case.cfg.DATALOADER.NUM_WORKERS
     return f"{pace:.1f} batches/s with {workers} workers, the first after {times[1] - times[0]:.2f} s"
 

@@ -74,6 +74,7 @@ def add_reid_config(cfg: CN) -> None:
     cfg.INPUT.AFFINE.SCALE = [0.9, 1.1]
     cfg.INPUT.AFFINE.SHEAR = 5.0
     cfg.DATALOADER.SAMPLER_TRAIN = "IdentitySampler"
+    cfg.DATALOADER.LABEL_FIELD = "pid"
     # Images of each identity in a batch (K of P x K).
     cfg.DATALOADER.NUM_INSTANCE = 4
     # "cosine" or "euclidean".
@@ -88,4 +89,6 @@ def add_reid_config(cfg: CN) -> None:
     cfg.SOLVER.BASE_LR = 3.5e-4
     cfg.SOLVER.WEIGHT_DECAY = 5e-4
     cfg.SOLVER.WEIGHT_DECAY_NORM = None
+    # Learning rate of the heads relative to BASE_LR.
+    cfg.SOLVER.HEADS_LR_FACTOR = 1.0
     cfg.SOLVER.IMS_PER_BATCH = 64
