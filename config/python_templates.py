@@ -1,4 +1,4 @@
-"""Fills in what stands in double braces in a Python config file, such as ``{{ fileDirname }}`` or ``{{ _base_.a }}``."""
+"""Fills in what stands in double braces in a Python config file: ``{{ fileDirname }}``, ``{{ _base_.a }}`` and others."""
 
 import os
 import re
