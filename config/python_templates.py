@@ -1,4 +1,4 @@
-"""Fills in what stands in double braces in a Python config file: ``{{ fileDirname }}``, ``{{ _base_.a }}`` and others."""
+"""Fills in what stands in double braces in a Python config file: ``{{ fileDirname }}``, ``{{ _base_.a }}``, ..."""
 
 import os
 import re

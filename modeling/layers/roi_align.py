@@ -49,7 +49,7 @@ class RoIAlign(nn.Module):
         self, output_size: int | tuple[int, int], spatial_scale: float, sampling_ratio: int = 0, aligned: bool = True
     ) -> None:
         super().__init__()
-        self.output_size = (output_size, output_size) if isinstance(output_size, int) else tuple(output_size)
+        self.output_size = (output_size, output_size) if isinstance(output_size, int) else output_size
         self.spatial_scale, self.sampling_ratio, self.aligned = spatial_scale, sampling_ratio, aligned
 
     def forward(self, features: Tensor, rois: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """torchvision's compiled operators, where they import and run."""
 
 import functools
+import importlib
 import logging
 import os
 from types import ModuleType
@@ -38,10 +39,9 @@ def torchvision_operators() -> ModuleType | None:
 
 def _import() -> tuple[ModuleType | None, str]:
     try:
-        import torchvision.ops  # noqa: PLC0415  a torchvision that does not fit this PyTorch must not stop the import
-
-        torchvision.ops.nms(torch.zeros(1, 4), torch.zeros(1), 0.5)
+        operators = importlib.import_module("torchvision.ops")
+        operators.nms(torch.zeros(1, 4), torch.zeros(1), 0.5)
     except (ImportError, OSError, RuntimeError, AttributeError) as err:
         # Beside another PyTorch the import itself raises RuntimeError: operator torchvision::nms does not exist.
         return None, f"torchvision: {type(err).__name__}: {err}".splitlines()[0]
-    return torchvision.ops, ""
+    return operators, ""
