@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from steploop.modeling.norm import get_norm
+from ..layers.norm import get_norm
 
 
 class ConvModule(nn.Module):
