@@ -100,7 +100,7 @@ def tiny(kind, num_classes=3, **overrides):
     }
     if kind == "retinanet":
         head = {"bbox_head.in_channels": 16, "bbox_head.feat_channels": 16, "bbox_head.stacked_convs": 1}
-        return retinanet(num_classes, **common, **head, **overrides)
+        return retinanet(num_classes, **{**common, **head, **overrides})
     head = {
         "rpn_head.in_channels": 16,
         "rpn_head.feat_channels": 16,
@@ -109,10 +109,11 @@ def tiny(kind, num_classes=3, **overrides):
         "roi_head.bbox_head.in_channels": 16,
         "roi_head.bbox_head.fc_out_channels": 32,
         "train_cfg.rcnn.sampler.num": 32,
+        "train_cfg.rpn_proposal.nms_pre": 100,
         "train_cfg.rpn_proposal.max_per_img": 50,
         "test_cfg.rpn.max_per_img": 50,
     }
-    return faster_rcnn(num_classes, **common, **head, **overrides)
+    return faster_rcnn(num_classes, **{**common, **head, **overrides})
 
 
 def changed(spec, overrides):

@@ -45,7 +45,7 @@ class DetectionResNet(ResNet):
         for module in self._frozen:
             module.requires_grad_(False)
         for block in (block for stage in stages for block in stage.children()):
-            last = block.bn3 if isinstance(block, Bottleneck) else block.bn2
+            last = block.get_submodule("bn3" if isinstance(block, Bottleneck) else "bn2")
             if zero_init_residual and isinstance(last.weight, nn.Parameter):
                 nn.init.zeros_(last.weight)
             if style == "caffe" and isinstance(block, Bottleneck):
