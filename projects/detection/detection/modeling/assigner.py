@@ -39,6 +39,8 @@ class MaxIoUAssigner:
         min_pos_iou: smallest overlap of the last step.
         match_low_quality: whether that step is made.
         gt_max_assign_all: give a ground truth all boxes that share its best overlap; False gives it the first.
+        keep_own_best: that step only makes boxes objects, of the ground truth that they themselves overlap most
+            (detectron2, torchvision).
         ignore_iof_thr: a box of which more than this share lies in an ignored region is ignored; negative: none is.
         ignore_wrt_candidates: that share is of the box's area; False: of the region's.
         gpu_assign_thr: with more ground truths than this the overlaps are computed on the CPU; negative: never, unless
@@ -53,6 +55,7 @@ class MaxIoUAssigner:
         min_pos_iou: float = 0.0,
         match_low_quality: bool = True,
         gt_max_assign_all: bool = True,
+        keep_own_best: bool = False,
         ignore_iof_thr: float = -1,
         ignore_wrt_candidates: bool = True,
         gpu_assign_thr: int = -1,
@@ -62,6 +65,7 @@ class MaxIoUAssigner:
         self._min_positive = min_pos_iou
         self._match_low_quality = match_low_quality
         self._all_of_the_best = gt_max_assign_all
+        self._keep_own_best = keep_own_best
         self._ignore = ignore_iof_thr
         self._share_of_box = ignore_wrt_candidates
         self._gpu_limit = gpu_assign_thr
@@ -94,7 +98,7 @@ class MaxIoUAssigner:
         assigned = torch.where(best >= self._positive, which + 1, assigned)
         if self._match_low_quality:
             wanted = self._low_quality(overlaps)
-            assigned = torch.where(wanted > 0, wanted, assigned)
+            assigned = torch.where(wanted > 0, which + 1 if self._keep_own_best else wanted, assigned)
         return Assignment(assigned, best)
 
     def _low_quality(self, overlaps: Tensor) -> Tensor:

@@ -86,6 +86,11 @@ class Detector(nn.Module):
         levels: tuple[Tensor, ...] = self.neck(tuple(self.backbone(images).values()))
         return levels
 
+    @property
+    def num_classes(self) -> int:
+        """The number of classes, without the background."""
+        raise NotImplementedError
+
     def losses(self, batch: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Return the losses and the metrics of a batch, all 0-d."""
         raise NotImplementedError
