@@ -118,7 +118,8 @@ def load_weights_file(
 
 def _classes(content: Mapping[str, Any], family: str, state: Mapping[str, Tensor]) -> tuple[str, ...]:
     meta = content.get("meta")
-    named = meta.get("CLASSES") if isinstance(meta, Mapping) else content.get("classes")
+    ours = content.get("classes")
+    named = meta.get("CLASSES") if isinstance(meta, Mapping) else ours.get("names") if isinstance(ours, Mapping) else ()
     if isinstance(named, str):
         return (named,)
     if isinstance(named, list | tuple) and all(isinstance(name, str) for name in named):

@@ -69,7 +69,7 @@ class BBoxHead(nn.Module):
         sampled = max(len(labels), 1)
         objects = (labels < self.num_classes).nonzero()[:, 0]
         of_class = torch.zeros_like(labels[objects]) if self.class_agnostic else labels[objects]
-        own = deltas.reshape(len(deltas), -1, 4)[objects, of_class]
+        own = deltas.reshape(len(deltas), deltas.shape[1] // 4, 4)[objects, of_class]
         right = (scores.argmax(dim=1) == labels).float().sum() * (100.0 / sampled)
         return {
             # Sums: without any sample they are 0 and still connected to the graph.

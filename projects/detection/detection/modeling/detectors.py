@@ -165,13 +165,13 @@ class TwoStageDetector(Detector):
     def detect(self, batch: Mapping[str, Any], *, rescale: bool = True) -> list[Detections]:
         """Return what was found in each image."""
         levels, view = self.features(batch), view_of(batch)
-        return self.roi_head.detect(levels, self._propose(levels, batch), view, rescale=rescale)
-
-    def propose(self, batch: Mapping[str, Any]) -> list[Tensor]:
-        """Return the first stage's proposals (m, 5) of each image, in pixels of the original, the best first."""
-        view = view_of(batch)
-        found = self._propose(self.features(batch), batch)
-        return [torch.cat((view.to_original(i, rows[:, :4]), rows[:, 4:]), dim=1) for i, rows in enumerate(found)]
+        proposals = self._propose(levels, batch)
+        found = self.roi_head.detect(levels, proposals, view, rescale=rescale)
+        if rescale:
+            proposals = [
+                torch.cat((view.to_original(i, rows[:, :4]), rows[:, 4:]), dim=1) for i, rows in enumerate(proposals)
+            ]
+        return [result._replace(proposals=rows) for result, rows in zip(found, proposals)]
 
     def detect_views(self, views: Sequence[Mapping[str, Any]]) -> list[Detections]:
         """Return what was found: proposals of all views joined; boxes and probabilities averaged over the views."""
@@ -179,7 +179,8 @@ class TwoStageDetector(Detector):
         made = [view_of(view) for view in views]
         proposals = [self._propose(features, view) for features, view in zip(levels, views)]
         merged = merge_proposals(proposals, made, self.rpn_head.test_proposals)
-        return self.roi_head.detect_views(levels, merged, made)
+        found = self.roi_head.detect_views(levels, merged, made)
+        return [result._replace(proposals=rows) for result, rows in zip(found, merged)]
 
     def _propose(self, levels: Sequence[Tensor], batch: Mapping[str, Any]) -> list[Tensor]:
         maps = self.rpn_head(levels)

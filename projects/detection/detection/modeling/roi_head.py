@@ -133,7 +133,7 @@ class StandardRoIHead(nn.Module):
     def _suppressed(self, boxes: Tensor, scores: Tensor) -> Detections:
         smallest = self.detection.min_bbox_size
         if smallest >= 0:  # a box that is too small loses its score, so that it is below every threshold
-            sides = boxes.reshape(len(boxes), -1, 4)
+            sides = boxes.reshape(len(boxes), boxes.shape[1] // 4, 4)
             large = ((sides[..., 2:] - sides[..., :2]) > smallest).all(dim=2)
             scores = scores.where(large, -1.0)
         found, labels = multiclass_nms(

@@ -65,11 +65,13 @@ class Detections(NamedTuple):
         boxes: (n, 4) as (x1, y1, x2, y2), in pixels of the original image.
         scores: (n,) in 0..1.
         labels: (n,), int64, 0 to K - 1.
+        proposals: (m, 5) of a detector with two stages: its first stage's boxes and scores; else None.
     """
 
     boxes: Tensor
     scores: Tensor
     labels: Tensor
+    proposals: Tensor | None = None
 
 
 def truth_of(batch: Mapping[str, Any]) -> Truth:
@@ -93,7 +95,7 @@ def view_of(batch: Mapping[str, Any]) -> View:
 
 def mirrored(boxes: Tensor, width: float) -> Tensor:
     """Return boxes (n, 4 * m) mirrored left to right in an image of that width."""
-    corners = boxes.reshape(*boxes.shape[:-1], -1, 4)
+    corners = boxes.reshape(*boxes.shape[:-1], boxes.shape[-1] // 4, 4)
     turned = torch.stack((width - corners[..., 2], corners[..., 1], width - corners[..., 0], corners[..., 3]), dim=-1)
     return turned.reshape(boxes.shape)
 

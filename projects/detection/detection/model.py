@@ -1,0 +1,96 @@
+"""From a config to a detector, and to its weights."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from steploop.config import CfgNode, ConfigError
+from steploop.modeling import META_ARCH_REGISTRY, load_pretrained
+
+from .flavours import FLAVOURS, flavoured, flavoured_pixels
+from .modeling import Detector, Pixels, build_detector
+from .modeling.build import warn_of_fixed_random_statistics
+from .weights import load_weights_file, read_weights
+
+logger = logging.getLogger(__name__)
+
+_HEADS = ("bbox_head", "roi_head")
+
+
+@META_ARCH_REGISTRY.register(name="Detector")
+def detector_from_config(cfg: CfgNode) -> nn.Module:
+    """Return the detector of MODEL.SPEC, with random weights but for those of BACKBONE_WEIGHTS.
+
+    Raises:
+        ConfigError: MODEL.SPEC is empty, or a setting has a value that is not known.
+        FileNotFoundError, ValueError: BACKBONE_WEIGHTS cannot be read.
+    """
+    spec = cfg.MODEL.SPEC.to_dict()
+    if "type" not in spec:
+        raise ConfigError("MODEL.SPEC is empty: it describes the detector, as the `model` of an mm config does")
+    if cfg.MODEL.PIXEL_ORDER not in ("RGB", "BGR"):
+        raise ConfigError(f"MODEL.PIXEL_ORDER is RGB or BGR; came {cfg.MODEL.PIXEL_ORDER!r}")
+    flavour = flavour_of(cfg)
+    pixels = {
+        "mean": cfg.MODEL.PIXEL_MEAN,
+        "std": cfg.MODEL.PIXEL_STD,
+        "to_rgb": cfg.MODEL.PIXEL_ORDER == "RGB",
+    }
+    if cfg.MODEL.NUM_CLASSES:
+        set_num_classes(spec, cfg.MODEL.NUM_CLASSES)
+    detector = build_detector(flavoured(spec, flavour), pixels=Pixels(**flavoured_pixels(pixels, flavour)))
+    if cfg.MODEL.BACKBONE_WEIGHTS:
+        load_pretrained(detector.backbone, cfg.MODEL.BACKBONE_WEIGHTS, ignore=("fc.",))
+    warn_of_fixed_random_statistics(detector, has_weights=bool(cfg.MODEL.WEIGHTS or cfg.MODEL.BACKBONE_WEIGHTS))
+    return detector
+
+
+def flavour_of(cfg: CfgNode) -> str:
+    """Return MODEL.FLAVOUR; for "auto" that of the names in MODEL.WEIGHTS, and "mmdet" where that is not set.
+
+    Raises:
+        ConfigError: it is unknown, or "auto" and the file of MODEL.WEIGHTS is not there any more.
+    """
+    flavour = cfg.MODEL.FLAVOUR
+    if flavour != "auto":
+        if flavour not in FLAVOURS:
+            raise ConfigError(f"MODEL.FLAVOUR is auto or one of {', '.join(FLAVOURS)}; came {flavour!r}")
+        return str(flavour)
+    if not cfg.MODEL.WEIGHTS:
+        return "mmdet"
+    if not Path(cfg.MODEL.WEIGHTS).is_file():
+        raise ConfigError(
+            f"there is no file {cfg.MODEL.WEIGHTS} (MODEL.WEIGHTS). A finished run is resumed without it where "
+            "MODEL.FLAVOUR says whose weights it held"
+        )
+    return read_weights(cfg.MODEL.WEIGHTS).family
+
+
+def load_detector_weights(detector: nn.Module, path: str, *, classes: Sequence[str], by_class: bool) -> None:
+    """Load a file of weights of any of the flavours, and log one table of what became of them."""
+    assert isinstance(detector, Detector)
+    load_weights_file(detector, read_weights(path), classes=classes, by_class=by_class)
+
+
+def num_classes_in(spec: dict[str, Any]) -> int | None:
+    """Return the number of classes that a spec gives its head, or None."""
+    head = _head(spec)
+    return None if head is None else head.get("num_classes")
+
+
+def set_num_classes(spec: dict[str, Any], count: int) -> None:
+    """Set the number of classes of a spec's head, in place."""
+    head = _head(spec)
+    if head is not None:
+        head["num_classes"] = count
+
+
+def _head(spec: dict[str, Any]) -> dict[str, Any] | None:
+    for name in _HEADS:
+        if isinstance(spec.get(name), dict):
+            head = spec[name].get("bbox_head", spec[name])
+            return head if isinstance(head, dict) else None
+    return None
