@@ -140,7 +140,7 @@ class CocoEvaluator(DatasetEvaluator):
         save_picture(picture, self._folder / f"detections_{self._file_name}.png")
         if has_event_storage():
             for title, image in (("precision_recall", plot), ("detections", picture)):
-                get_event_storage().put_image(f"{self._name}/{title}", torch.from_numpy(image.copy()))
+                get_event_storage().put_image(f"{self._name}/{title}", torch.from_numpy(image.copy()).permute(2, 0, 1))
 
     def _annotations(self) -> dict[str, Any]:
         return {
