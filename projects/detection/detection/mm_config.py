@@ -55,7 +55,7 @@ def detection_from_mm(config: Mapping[str, Any], *, num_processes: int = 1) -> V
         "optimizer": lambda value: _optimizer(values, value),
         "optimizer_config": lambda value: _optimizer_config(values, value),
         "lr_config": lambda value: _schedule(values, config),
-        "runner": lambda value: _length(values, config),
+        "runner": lambda value: None,  # read first: it says what the others count in
         "checkpoint_config": lambda value: _checkpoints(values, value, config),
         "evaluation": lambda value: _evaluation(values, value, config),
         "log_config": lambda value: _logging(values, value),
@@ -72,6 +72,7 @@ def detection_from_mm(config: Mapping[str, Any], *, num_processes: int = 1) -> V
     for key in ("model", "data", "optimizer", "lr_config"):
         if not isinstance(config.get(key), Mapping):
             raise ConfigError(f"the mm config has no {key!r}, which a training of a detector needs")
+    _length(values, config)
     ignored = []
     for key, value in config.items():
         if key in translate:
@@ -82,8 +83,6 @@ def detection_from_mm(config: Mapping[str, Any], *, num_processes: int = 1) -> V
             raise ConfigError(
                 f"the key {key!r} of the mm config is not supported; remove it, or set it to nothing by --cfg-options"
             )
-    if "runner" not in config:
-        _length(values, config)
     if ignored:
         logger.info("Keys of the mm config that change nothing: %s", "; ".join(ignored))
     return values
@@ -202,7 +201,7 @@ def _schedule(values: Values, config: Mapping[str, Any]) -> None:
     if policy not in _POLICIES:
         raise ConfigError(f"lr_config.policy {policy!r} of the mm config is not supported; it is one of {_known()}")
     solver["LR_SCHEDULER_NAME"] = _POLICIES[policy]
-    by_epoch = rest.pop("by_epoch", True)
+    by_epoch = rest.pop("by_epoch", _in_epochs(config))
     if policy == "step":
         steps = rest.pop("step")
         solver["STEPS"] = tuple(steps) if isinstance(steps, list | tuple) else _every(steps, config)

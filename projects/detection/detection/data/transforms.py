@@ -36,7 +36,8 @@ class Resize:
         ratio_range: Sequence[float] | None = None,
         keep_ratio: bool = True,
     ) -> None:
-        scales = [] if img_scale is None else [img_scale] if _is_pair(img_scale) else list(img_scale)
+        given = img_scale if isinstance(img_scale, list | tuple) else [] if img_scale is None else [img_scale]
+        scales = [given] if _is_pair(given) else list(given)
         if not all(_is_pair(scale) and min(scale) > 0 for scale in scales):
             raise ValueError(f"Resize: img_scale is (width, height) in pixels, or a list of them; came {img_scale!r}")
         if multiscale_mode not in ("value", "range"):
