@@ -21,6 +21,7 @@ IGNORED = {
     "img_scale": "used inside the file only",
     "file_client_args": "used inside the file only",
     "classes": "used inside the file only",
+    "norm_cfg": "used inside the file only",
     "dist_params": "the processes meet as --dist-url says",
     "log_level": "the log has every level",
     "opencv_num_threads": "no OpenCV is used",

@@ -1,19 +1,17 @@
 """From a config to a detector, and to its weights."""
 
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from steploop.config import CfgNode, ConfigError
-from steploop.modeling import META_ARCH_REGISTRY, load_pretrained
+from steploop.modeling import META_ARCH_REGISTRY, PretrainedWeights
 
 from .flavours import FLAVOURS, flavoured, flavoured_pixels
-from .modeling import Detector, Pixels, build_detector
-from .modeling.build import warn_of_fixed_random_statistics
-from .weights import load_weights_file, read_weights
+from .modeling import Pixels, build_detector
+from .weights import describe_weights
 
 logger = logging.getLogger(__name__)
 
@@ -22,11 +20,12 @@ _HEADS = ("bbox_head", "roi_head")
 
 @META_ARCH_REGISTRY.register(name="Detector")
 def detector_from_config(cfg: CfgNode) -> nn.Module:
-    """Return the detector of MODEL.SPEC, with random weights but for those of BACKBONE_WEIGHTS.
+    """Return the detector of MODEL.SPEC, with random weights.
+
+    BACKBONE_WEIGHTS is noted as what a new run starts from; it is not read here.
 
     Raises:
         ConfigError: MODEL.SPEC is empty, or a setting has a value that is not known.
-        FileNotFoundError, ValueError: BACKBONE_WEIGHTS cannot be read.
     """
     spec = cfg.MODEL.SPEC.to_dict()
     if "type" not in spec:
@@ -43,8 +42,9 @@ def detector_from_config(cfg: CfgNode) -> nn.Module:
         set_num_classes(spec, cfg.MODEL.NUM_CLASSES)
     detector = build_detector(flavoured(spec, flavour), pixels=Pixels(**flavoured_pixels(pixels, flavour)))
     if cfg.MODEL.BACKBONE_WEIGHTS:
-        load_pretrained(detector.backbone, cfg.MODEL.BACKBONE_WEIGHTS, ignore=("fc.",))
-    warn_of_fixed_random_statistics(detector, has_weights=bool(cfg.MODEL.WEIGHTS or cfg.MODEL.BACKBONE_WEIGHTS))
+        detector.backbone.pretrained = PretrainedWeights(cfg.MODEL.BACKBONE_WEIGHTS, ignore=("fc.",))
+    elif not cfg.MODEL.WEIGHTS:
+        _warn_of_fixed_random_statistics(spec["backbone"])
     return detector
 
 
@@ -66,13 +66,20 @@ def flavour_of(cfg: CfgNode) -> str:
             f"there is no file {cfg.MODEL.WEIGHTS} (MODEL.WEIGHTS). A finished run is resumed without it where "
             "MODEL.FLAVOUR says whose weights it held"
         )
-    return read_weights(cfg.MODEL.WEIGHTS).family
+    return describe_weights(cfg.MODEL.WEIGHTS).family
 
 
-def load_detector_weights(detector: nn.Module, path: str, *, classes: Sequence[str], by_class: bool) -> None:
-    """Load a file of weights of any of the flavours, and log one table of what became of them."""
-    assert isinstance(detector, Detector)
-    load_weights_file(detector, read_weights(path), classes=classes, by_class=by_class)
+def _warn_of_fixed_random_statistics(backbone: dict[str, Any]) -> None:
+    """Log a warning if a backbone with random weights cannot learn to normalise."""
+    norm = (backbone.get("norm_cfg") or {}).get("type", "BN")
+    if norm != "GN" and (
+        backbone.get("frozen_stages", -1) >= 0 or backbone.get("norm_eval", True) or norm == "FrozenBN"
+    ):
+        logger.warning(
+            "The backbone starts from random weights, but its normalisation is fixed (norm_eval=True or frozen_stages "
+            ">= 0): training will hardly converge. Give weights (MODEL.WEIGHTS or MODEL.BACKBONE_WEIGHTS), or set "
+            "norm_eval=False and frozen_stages=-1 in MODEL.SPEC.backbone"
+        )
 
 
 def num_classes_in(spec: dict[str, Any]) -> int | None:

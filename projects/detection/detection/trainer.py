@@ -4,14 +4,13 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from steploop.config import CfgNode, ConfigError
 from steploop.engine import DefaultTrainer, comm
 
 from .evaluation import CocoEvaluator
 from .loaders import data_of, test_loader, train_loader
-from .model import load_detector_weights, num_classes_in
+from .model import num_classes_in
+from .weights import describe_weights, detector_converter
 
 logger = logging.getLogger(__name__)
 
@@ -33,15 +32,14 @@ class DetectionTrainer(DefaultTrainer):
     def resume_or_load(self, resume: bool = True) -> None:
         """Go on from the last checkpoint of OUTPUT_DIR, or start from MODEL.WEIGHTS, whoever trained them."""
         weights = self.cfg.MODEL.WEIGHTS
-        starts = bool(weights) and not (resume and self.checkpointer.has_checkpoint())
-        if not starts:
-            super().resume_or_load(resume=resume)
-            return
-        if not Path(weights).is_file():
-            raise FileNotFoundError(f"there is no file {weights} (MODEL.WEIGHTS)")
-        load_detector_weights(
-            self.checkpointer.model, weights, classes=self.classes, by_class=self.cfg.MODEL.KEEP_CLASS_ROWS
+        file_classes = describe_weights(weights).classes if weights and Path(weights).is_file() else ()
+        self.checkpointer.convert = detector_converter(
+            len(self.classes),
+            classes=self.classes,
+            file_classes=file_classes,
+            by_class=self.cfg.MODEL.KEEP_CLASS_ROWS,
         )
+        super().resume_or_load(resume=resume)
 
     @classmethod
     def build_train_loader(cls, cfg: CfgNode) -> Any:
@@ -156,8 +154,3 @@ def _changed(cfg: CfgNode, section: str, key: str, value: Any) -> CfgNode:
     if frozen:
         cfg.freeze()
     return cfg
-
-
-def model_of(trainer: DetectionTrainer) -> nn.Module:
-    """Return the detector of a trainer, without what wraps it."""
-    return trainer.checkpointer.model

@@ -17,13 +17,14 @@ from detection_golden import (
 )
 from detection_specs import faster_rcnn, retinanet, tiny
 from shared_files import shared
+from steploop.engine.checkpoint import load_weights
 from steploop.projects.detection.checkpoint_names import convert, family_of
 from steploop.projects.detection.coco_classes import COCO_CLASSES, COCO_IDS
 from steploop.projects.detection.flavours import flavoured, flavoured_pixels
 from steploop.projects.detection.modeling import Pixels, build_detector
 from steploop.projects.detection.modeling.detectors import image_size
 from steploop.projects.detection.modeling.structures import truth_of, view_of
-from steploop.projects.detection.weights import WeightsFile, load_weights_file, read_weights
+from steploop.projects.detection.weights import describe_weights, detector_converter
 
 ROLES = {
     "rpn.head.cls_logits": "rpn_cls",
@@ -70,8 +71,8 @@ def converted_detector(family, kind):
     if family == "detectron2":  # the golden image was made for this mean
         pixels["mean"] = MEAN[::-1]
     detector = build_detector(flavoured(spec, family), pixels=Pixels(**pixels)).eval()
-    report = load_weights_file(detector, WeightsFile(family, source_state(family, kind), ()))
-    assert not report.not_in_file and not report.other_shape and not report.left_out
+    report = load_weights(detector, source_state(family, kind), convert=detector_converter(num_classes))
+    assert report.is_exact
     return detector
 
 
@@ -140,12 +141,15 @@ def test_rows_of_classes_that_both_have(kind, tmp_path):
     torch.manual_seed(0)
     trained = build_detector(tiny(kind, 3), pixels=pixels)
     path = tmp_path / "mm.pth"
-    torch.save({"meta": {"CLASSES": ("car", "person", "sign")}, "state_dict": trained.state_dict()}, path)
+    names = ("car", "person", "sign")
+    torch.save({"meta": {"CLASSES": names}, "state_dict": trained.state_dict()}, path)
+    assert describe_weights(str(path)) == ("mmdet", names)
     detector = build_detector(tiny(kind, 2), pixels=pixels)
     before = {name: value.clone() for name, value in detector.state_dict().items()}
-    report = load_weights_file(detector, read_weights(str(path)), classes=["person", "tree"])
+    options = {"classes": ["person", "tree"], "file_classes": names}
+    report = load_weights(detector, trained.state_dict(), convert=detector_converter(2, **options))
     after, source = detector.state_dict(), trained.state_dict()
-    assert not report.other_shape and "rows taken by class" in report.table()
+    assert report.is_exact
     if kind == "faster_rcnn":
         name = "roi_head.bbox_head.fc_cls.weight"
         assert torch.equal(after[name][0], source[name][1]) and torch.equal(after[name][2], source[name][3])
@@ -157,14 +161,8 @@ def test_rows_of_classes_that_both_have(kind, tmp_path):
         ours, theirs = after[name].reshape(9, 2, -1), source[name].reshape(9, 3, -1)
         assert torch.equal(ours[:, 0], theirs[:, 1])
     other = build_detector(tiny(kind, 2), pixels=pixels)
-    report = load_weights_file(other, read_weights(str(path)), classes=["person", "tree"], by_class=False)
-    assert report.other_shape and not report.by_class
-
-
-def test_weights_of_something_else():
-    detector = build_detector(tiny("retinanet"), pixels=reference_pixels())
-    with pytest.raises(ValueError, match="nothing in the file fits"):
-        load_weights_file(detector, WeightsFile("mmdet", {"fc.weight": torch.zeros(1)}, ()))
+    report = load_weights(other, trained.state_dict(), convert=detector_converter(2, by_class=False, **options))
+    assert report.incorrect_shapes
 
 
 def test_flavours():

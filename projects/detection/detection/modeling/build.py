@@ -1,17 +1,11 @@
 """From the spec of a detector, the nested dicts of an mm config, to a detector."""
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
-from steploop.modeling.layers.norm import FrozenBatchNorm2d
-
 from . import losses, mm_parts, samplers  # noqa: F401  importing them registers the parts
-from .backbone import DetectionResNet
 from .detectors import Detector, Pixels, SingleStageDetector, TwoStageDetector
 from .registry import PART_REGISTRY
-
-logger = logging.getLogger(__name__)
 
 Spec = Mapping[str, Any]
 
@@ -80,16 +74,3 @@ def build_detector(spec: Spec, *, pixels: Pixels) -> Detector:
     """
     detector: Detector = PART_REGISTRY.build(spec, pixels=pixels)
     return detector
-
-
-def warn_of_fixed_random_statistics(detector: Detector, *, has_weights: bool) -> None:
-    """Log a warning if a detector with random weights has a backbone that cannot learn to normalise."""
-    backbone = detector.backbone
-    fixed = isinstance(backbone, DetectionResNet) and (backbone.frozen_stages >= 0 or backbone.norm_eval)
-    fixed = fixed or any(isinstance(module, FrozenBatchNorm2d) for module in backbone.modules())
-    if fixed and not has_weights:
-        logger.warning(
-            "The backbone starts from random weights, but its normalisation is fixed (norm_eval=True or frozen_stages "
-            ">= 0): training will hardly converge. Give weights (MODEL.WEIGHTS or MODEL.BACKBONE_WEIGHTS), or set "
-            "norm_eval=False and frozen_stages=-1 in MODEL.SPEC.backbone."
-        )

@@ -7,14 +7,13 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from steploop.modeling import Backbone
+from steploop.modeling import Backbone, ResNet
 from steploop.modeling.backbones.fpn import FPN
 from steploop.modeling.layers.boxes import BoxCoder
 
 from .anchor_targets import Sampler, TargetMaker
 from .anchors import Anchors, octave_scales
 from .assigner import MaxIoUAssigner
-from .backbone import DetectionResNet
 from .bbox_head import BBoxHead
 from .registry import PART_REGISTRY
 from .retina_head import DetectionConfig, RetinaHead
@@ -55,7 +54,7 @@ def resnet(
             f"{tuple(dilations)}"
         )
     norm, trains = _norm(norm_cfg or {"type": "BN"})
-    backbone = DetectionResNet(
+    backbone = ResNet(
         depth,
         out_features=[_STAGES[index] for index in out_indices],
         frozen_stages=frozen_stages,
