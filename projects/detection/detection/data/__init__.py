@@ -10,3 +10,4 @@ from .pipeline import STEP_REGISTRY as STEP_REGISTRY
 from .pipeline import Pipeline as Pipeline
 from .pipeline import PipelineMapper as PipelineMapper
 from .pipeline import collate_padded as collate_padded
+from .street import generate_streets as generate_streets
