@@ -42,6 +42,11 @@ class DetectionTrainer(DefaultTrainer):
         super().resume_or_load(resume=resume)
 
     @classmethod
+    def build_name_conversion(cls, cfg: CfgNode) -> Any:
+        """Return what brings the names and rows of other libraries to the detector's."""
+        return detector_converter(cfg.MODEL.NUM_CLASSES)
+
+    @classmethod
     def build_train_loader(cls, cfg: CfgNode) -> Any:
         """Return an endless loader of the training images."""
         return train_loader(cfg, rank=comm.get_rank(), world_size=comm.get_world_size())

@@ -1,12 +1,11 @@
 """From the pipeline of an mm config, a list of specs, to the mapper that makes samples of records."""
 
-import copy
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from PIL import Image
 from torch.nn import functional as F
 
 from steploop.config import Registry
@@ -76,7 +75,10 @@ class Pipeline:
 
     def __call__(self, record: Record, rng: np.random.Generator) -> Sample:
         """Read the image and apply the steps."""
-        sample = read_sample(record)
+        return self.apply(read_sample(record), rng)
+
+    def apply(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """Apply the steps to a sample of `read_sample` or `image_sample`."""
         if not self._views:
             for step in self.steps:
                 step(sample, rng)
@@ -117,17 +119,28 @@ def read_sample(record: Record) -> Sample:
             f"{record!r} is annotated as {record.width} x {record.height} pixels and has {image.width} x "
             f"{image.height} (after its EXIF orientation): its boxes would not fit; correct the annotation file"
         )
-    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)
     return {
-        "image": pixels,
+        **image_sample(image),
         "boxes": torch.from_numpy(record.boxes.copy()),
         "labels": torch.from_numpy(record.labels.copy()),
         "ignored": torch.from_numpy(record.ignored.copy()),
-        "scale": (1.0, 1.0),
-        "flip": False,
-        "original_size": (record.height, record.width),
         "image_id": record.image_id,
         "file": record.file,
+    }
+
+
+def image_sample(image: Image.Image) -> Sample:
+    """Return a sample of an image in RGB alone."""
+    return {
+        "image": torch.from_numpy(np.array(image)).permute(2, 0, 1),
+        "boxes": torch.zeros(0, 4),
+        "labels": torch.zeros(0, dtype=torch.long),
+        "ignored": torch.zeros(0, 4),
+        "scale": (1.0, 1.0),
+        "flip": False,
+        "original_size": (image.height, image.width),
+        "image_id": 0,
+        "file": "",
     }
 
 
@@ -179,13 +192,3 @@ def _turns(flips: bool) -> tuple[bool, ...]:
 
 def _facts(sample: Sample) -> Sample:
     return {key: sample[key] for key in ("image_id", "original_size", "file")}
-
-
-@functools.cache
-def _no_pipeline() -> Pipeline:
-    return Pipeline([])
-
-
-def load_for_display(record: Record) -> Sample:
-    """Return the sample of a record without any step, for pictures and statistics."""
-    return copy.copy(_no_pipeline()(record, np.random.default_rng(0)))
