@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..image import read_image
+from ..pictures.reading import read_image
 from .decode import scaled_size
 from .index import VideoError
 

@@ -56,13 +56,18 @@ def set_float32_precision(name: str) -> None:
     torch.backends.cudnn.allow_tf32 = name != "highest"
 
 
+_CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
+
+
 def use_channels_last(model: nn.Module) -> None:
-    """Store the weights of 2D convolutions with the channels last, in place.
+    """Store the weights of 2D and 3D convolutions with the channels last, in place.
 
     A convolution with such weights computes, and returns, in that order whatever its input's is, so that images need
     no change. Names, shapes and values stay the same; sums may be added up in another order.
     """
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    for parameter in model.parameters():
+        if parameter.ndim in _CHANNELS_LAST:
+            parameter.data = parameter.data.contiguous(memory_format=_CHANNELS_LAST[parameter.ndim])
 
 
 def compile_model(model: nn.Module, backend: str = "") -> None:

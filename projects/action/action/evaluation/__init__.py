@@ -1,5 +1,6 @@
 """Figures of action recognition."""
 
+from .evaluator import ActionEvaluator as ActionEvaluator
 from .metrics import average_views as average_views
 from .metrics import confusion_matrix as confusion_matrix
 from .metrics import mean_average_precision as mean_average_precision

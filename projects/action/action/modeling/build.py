@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from steploop.config import CfgNode, ConfigError, Registry
-from steploop.modeling import META_ARCH_REGISTRY
+from steploop.modeling import META_ARCH_REGISTRY, PretrainedWeights
 
 from .heads import I3DHead, SlowFastHead
+from .inflate import inflate_2d
 from .losses import BCELossWithLogits, CrossEntropyLoss
 from .recognizer import Recognizer3D
 from .resnet3d import ResNet3d
@@ -57,7 +58,8 @@ def build_recognizer(spec: Mapping[str, Any], **settings: Any) -> Recognizer3D:
         raise ConfigError(f"MODEL.SPEC has no {error}: a Recognizer3D has a backbone and a cls_head") from None
     if train_cfg or any(value is not None for value in rest.values()):
         raise ConfigError(f"MODEL.SPEC: {', '.join(rest) or 'train_cfg'} is not supported")
-    settings.setdefault("max_testing_views", test_cfg.get("max_testing_views") or 0)
+    if not settings.get("max_testing_views"):
+        settings["max_testing_views"] = test_cfg.get("max_testing_views") or 0
     return Recognizer3D(BACKBONES.build(without_fixed(backbone)), _head(head), **settings)
 
 
@@ -78,6 +80,8 @@ def _head(head: dict[str, Any]) -> I3DHead:
 def recognizer_from_config(cfg: CfgNode) -> Recognizer3D:
     """Return the recognizer of MODEL.SPEC, with MODEL.PIXEL_MEAN, PIXEL_STD, NUM_CLASSES and TEST.MAX_VIEWS.
 
+    MODEL.BACKBONE_WEIGHTS is noted as what a new run starts from; it is not read here.
+
     Raises:
         ConfigError: MODEL.SPEC is empty or not supported.
     """
@@ -86,6 +90,11 @@ def recognizer_from_config(cfg: CfgNode) -> Recognizer3D:
         raise ConfigError("MODEL.SPEC is empty: it describes the model, as the `model` of an MMAction2 config does")
     if cfg.MODEL.NUM_CLASSES:
         spec["cls_head"] = {**spec["cls_head"], "num_classes": cfg.MODEL.NUM_CLASSES}
-    return build_recognizer(
+    recognizer = build_recognizer(
         spec, pixel_mean=cfg.MODEL.PIXEL_MEAN, pixel_std=cfg.MODEL.PIXEL_STD, max_testing_views=cfg.TEST.MAX_VIEWS
     )
+    if cfg.MODEL.BACKBONE_WEIGHTS:
+        recognizer.backbone.pretrained = PretrainedWeights(  # type: ignore[assignment]
+            cfg.MODEL.BACKBONE_WEIGHTS, ignore=("fc.",), convert=inflate_2d
+        )
+    return recognizer

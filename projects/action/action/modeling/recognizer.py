@@ -61,7 +61,7 @@ class Recognizer3D(nn.Module):
     def normalize(self, clips: Tensor) -> Tensor:
         """Return clips of 0..255 with their mean removed, in the model's precision."""
         normal = (clips.to(self.pixel_mean.dtype) - self.pixel_mean) / self.pixel_std
-        if self.cls_head.fc_cls.weight.is_contiguous() and self._is_channels_last():
+        if self._is_channels_last():
             return normal.contiguous(memory_format=torch.channels_last_3d)
         return normal
 
