@@ -19,8 +19,12 @@ from .annotations import (
     read_json,
     read_list,
 )
+from .synthetic import NAME, generate_actions
 
-TYPES = ("VideoDataset", "RawframeDataset", "ClassFolderDataset", "CsvDataset", "RepeatDataset", "ConcatDataset")
+TYPES = (
+    "VideoDataset", "RawframeDataset", "ClassFolderDataset", "CsvDataset", "SyntheticActions", "RepeatDataset",
+    "ConcatDataset",
+)  # fmt: skip
 # Arguments of MMAction2's data sets with the only value that is supported.
 _FIXED: dict[str, tuple[Any, ...]] = {
     "modality": ("RGB",),
@@ -70,6 +74,7 @@ def build_dataset(spec: Mapping[str, Any]) -> ClipDataset:
     - VideoDataset: ann_file, data_prefix, multi_class, num_classes, classes (a file or names).
     - RawframeDataset: also with_offset, filename_tmpl, start_index.
     - ClassFolderDataset: data_prefix, the folder of the class folders.
+    - SyntheticActions: split, "train" or "test"; rendered on first use.
     - CsvDataset: ann_file with the columns path and label, data_prefix.
     - RepeatDataset (dataset, times), ConcatDataset (datasets).
 
@@ -112,6 +117,10 @@ def build_dataset(spec: Mapping[str, Any]) -> ClipDataset:
 
 def _read(kind: str, rest: dict[str, Any], multi_class: bool, classes: Sequence[str]) -> ClipSet:
     prefix = _place(rest.pop("data_prefix", None) or "")
+    if kind == "SyntheticActions":
+        folder = generate_actions(datasets_root() / NAME)
+        names, path = read_classes(folder / "classes.txt"), folder / f"{_split(rest.pop('split', 'train'))}.txt"
+        return read_list(path, str(folder), frames=True)._replace(classes=names)
     if kind == "ClassFolderDataset":
         return read_class_folders(prefix, classes)
     path = _place(rest.pop("ann_file"))
@@ -131,6 +140,12 @@ def _read(kind: str, rest: dict[str, Any], multi_class: bool, classes: Sequence[
         template=template,
         start_index=start if frames else None,
     )
+
+
+def _split(name: str) -> str:
+    if name not in ("train", "test"):
+        raise ConfigError(f"split of SyntheticActions is train or test; came {name!r}")
+    return name
 
 
 def _place(path: str) -> str:
