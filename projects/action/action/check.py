@@ -102,7 +102,9 @@ def check_sets(sets: Mapping[str, ClipDataset], *, clip_span: int = 0, timeout: 
     """
     facts = {name: {item.path: look_at(item, timeout=timeout) for item in dict.fromkeys(found.items)}
              for name, found in sets.items()}  # fmt: skip
-    lines, broken, problems = [], {}, 0
+    lines: list[str] = []
+    broken: dict[str, str] = {}
+    problems = 0
     for name, found in sets.items():
         lines.append(_summary(name, found, facts[name], clip_span))
         broken |= {path: fact.error for path, fact in facts[name].items() if fact.error}
