@@ -12,6 +12,7 @@ from .build import Backbone as Backbone
 from .build import ShapeSpec as ShapeSpec
 from .build import build_backbone as build_backbone
 from .build import build_model as build_model
+from .config import add_backbone_config as add_backbone_config
 from .layers.norm import IBN as IBN
 from .layers.norm import FrozenBatchNorm2d as FrozenBatchNorm2d
 from .layers.norm import get_norm as get_norm

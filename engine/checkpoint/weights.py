@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
-from .plain import map_tensors
+from steploop.config.nested import map_tensors
 
 logger = logging.getLogger(__name__)
 # Left in the keys by DataParallel and DistributedDataParallel, and by torch.compile.
@@ -53,7 +53,7 @@ def load_weights(model: nn.Module, state: dict[str, Any]) -> IncompatibleKeys:
     expected = model.state_dict()
     state = _strip_prefixes(state)
     # Copied like this because OrderedDict.copy() loses torch's _metadata.
-    fitting = map_tensors(state, lambda tensor: tensor)
+    fitting = map_tensors(lambda tensor: tensor, state)
     incorrect = []
     for key in state.keys() & expected.keys():
         if not isinstance(expected[key], torch.Tensor):

@@ -10,10 +10,11 @@ from typing import Any
 
 import torch
 
-from steploop.config import CfgNode, ConfigError, diff_configs, format_diff, get_cfg, load_yaml, resolve_device
+from steploop.config import CfgNode, ConfigError, diff_configs, format_diff, load_yaml, resolve_device
 
 from ..checkpoint.resume import holds_checkpoint
 from ..defaults.acceleration import set_float32_precision
+from ..defaults.config import build_default_config
 from ..distributed import comm
 from ..distributed.launchers import count_restarts
 from ..run.environment import collect_env_info
@@ -35,14 +36,14 @@ def setup_config(args: argparse.Namespace, *add_keys: Callable[[CfgNode], None])
 
     Args:
         args: of `default_argument_parser`.
-        add_keys: functions that add a project's keys.
+        add_keys: functions that add a project's keys, and those of the parts that it uses, to `build_default_config`.
 
     Raises:
         ValueError, KeyError, TypeError, FileNotFoundError: the config is wrong, with the place and the remedy; or
             flags contradict each other or an override.
     """
     check_flags(args)
-    cfg = get_cfg()
+    cfg = build_default_config()
     for add in add_keys:
         add(cfg)
     if args.config_file:

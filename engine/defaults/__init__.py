@@ -1,4 +1,5 @@
 """What knows a whole config: DefaultTrainer, the list of its hooks, DefaultPredictor."""
 
+from .config import build_default_config as build_default_config
 from .predictor import DefaultPredictor as DefaultPredictor
 from .trainer import DefaultTrainer as DefaultTrainer

@@ -106,9 +106,7 @@ def _best_checkpointers(cfg: CfgNode, checkpointer: Checkpointer) -> list[HookBa
 
 
 def _precise_bn(trainer: "DefaultTrainer") -> HookBase:
-    cfg = trainer.cfg.clone()
-    cfg.defrost()
-    cfg.DATALOADER.CACHE = 0  # the training's loader has one
+    cfg = trainer.cfg.changed(**{"DATALOADER.CACHE": 0})  # the training's loader has one
     loader = trainer.build_train_loader(cfg)
     return hooks.PreciseBN(cfg.TEST.EVAL_PERIOD, trainer.model, loader, cfg.TEST.PRECISE_BN.NUM_ITER)
 

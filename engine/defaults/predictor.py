@@ -115,7 +115,8 @@ class DefaultPredictor:
         cfg = cfg.clone()
         frozen = cfg.is_frozen()
         cfg.defrost()
-        cfg.MODEL.BACKBONE.PRETRAIN_PATH = ""  # would be overwritten, and need not exist where the model is used
+        if "BACKBONE" in cfg.MODEL:
+            cfg.MODEL.BACKBONE.PRETRAIN_PATH = ""  # would be overwritten, and need not exist where the model is used
         self.complete_config(cfg, weights)
         if frozen:
             cfg.freeze()

@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from steploop.config.device import device_of
+
 from ..train_loop import HookBase
 
 PHASES = ("data", "forward", "backward", "optimizer", "hooks")
@@ -39,8 +41,7 @@ class TimeSplit(HookBase):
         """Attach to the model, the optimizer and the loader."""
         self.trainer.storage.volatile |= {f"time/{phase}" for phase in PHASES}
         trainer: Any = self.trainer
-        parameter = next(trainer.model.parameters(), None)
-        self._clock = _DeviceClock() if parameter is not None and parameter.is_cuda else _HostClock()
+        self._clock = _DeviceClock() if device_of(trainer.model).type == "cuda" else _HostClock()
         self._is_inside = False
         steps = getattr(trainer, "_trainer", trainer)  # a DefaultTrainer's steps are those of another one
         self._wrap_next_batch(steps)

@@ -3,12 +3,13 @@ import torch
 
 import tiny_project  # noqa: F401  # registers "tiny"
 from steploop.config import get_cfg
-from steploop.data import Prefetcher, TrainLoader, train_loader_from_config
+from steploop.data import Prefetcher, TrainLoader, add_sampler_config, train_loader_from_config
 from steploop.data import test_loader_from_config as make_test_loader
 
 
 def cfg(*overrides):
     cfg = get_cfg()
+    add_sampler_config(cfg)
     base = [
         "SEED",
         "1",

@@ -25,7 +25,8 @@ ROOMS = (
     "distributed", "run", "metrics", "checkpoint", "solver", "evaluation", "train_loop", "simple_trainer", "hooks",
     "defaults", "cli",
 )  # fmt: skip
-# What engine/defaults/trainer.py may import in addition, inside its build_* methods.
+# What these may import in addition, inside functions and methods whose names begin with build_.
+BUILDERS = ("engine/defaults/trainer.py", "engine/defaults/config.py")
 INSIDE_BUILDERS = {"modeling", "data"}
 
 
@@ -85,10 +86,10 @@ def problem(path: Path, found: Import) -> str | None:
     allowed = MAY_IMPORT[own.split(".")[0]]
     if part in ("", own) or part in allowed:
         return None
-    if path.as_posix() == "engine/defaults/trainer.py" and part in INSIDE_BUILDERS:
+    if path.as_posix() in BUILDERS and part in INSIDE_BUILDERS:
         if found.functions and found.functions[0].startswith("build_"):
             return None
-        return f"imports {found.target!r} outside of a build_* method"
+        return f"imports {found.target!r} outside of a build_* function"
     return f"imports {found.target!r}; {own} may import {', '.join(sorted(allowed)) or 'nothing of ours'}"
 
 

@@ -105,13 +105,8 @@ def with_num_classes(cfg: CfgNode) -> CfgNode:
     """Return `cfg` with MODEL.HEADS.NUM_CLASSES filled in, if it is 0, from the training set."""
     if cfg.MODEL.HEADS.NUM_CLASSES > 0:
         return cfg
-    frozen = cfg.is_frozen()
-    cfg = cfg.clone()
-    cfg.defrost()
-    cfg.MODEL.HEADS.NUM_CLASSES = get_train_dataset(cfg.DATASETS.TRAIN, cfg.INPUT.TURNS).num_pids
-    if frozen:
-        cfg.freeze()
-    return cfg
+    dataset = get_train_dataset(cfg.DATASETS.TRAIN, cfg.INPUT.TURNS)
+    return cfg.changed(**{"MODEL.HEADS.NUM_CLASSES": dataset.num_pids})
 
 
 def log_statistics(dataset: ReidDataset) -> None:

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from steploop.config import get_cfg
-from steploop.modeling import IBN, FrozenBatchNorm2d, ResNet, build_backbone
+from steploop.modeling import IBN, FrozenBatchNorm2d, ResNet, add_backbone_config, build_backbone
 
 LAYERS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 
@@ -151,6 +151,7 @@ def test_wrong_arguments_are_named(wrong, match):
 
 def test_every_key_of_the_config_arrives():
     cfg = get_cfg()
+    add_backbone_config(cfg)
     keys = {"DEPTH": 34, "WIDTH": 4, "LAST_STRIDE": 1, "STEM_POOL": "ceil", "WITH_IBN": True, "NORM": "GN"}
     for key, value in keys.items():
         cfg.MODEL.BACKBONE[key] = value
@@ -166,6 +167,7 @@ def test_an_imagenet_file_loads_without_its_classifier(tmp_path, caplog):
     weights = {**source.state_dict(), "fc.weight": torch.zeros(1000, 32), "fc.bias": torch.zeros(1000)}
     torch.save(weights, tmp_path / "resnet.pth")
     cfg = get_cfg()
+    add_backbone_config(cfg)
     cfg.MODEL.BACKBONE.DEPTH, cfg.MODEL.BACKBONE.WIDTH = 18, 4
     cfg.MODEL.BACKBONE.PRETRAIN_PATH = str(tmp_path / "resnet.pth")
     loaded = build_backbone(cfg).state_dict()
