@@ -3,7 +3,7 @@
 import logging
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from steploop.config import CfgNode
 
@@ -14,17 +14,14 @@ from ..metrics.events import VALIDATION
 from ..train_loop import HookBase
 from .epochs import iterations_per_epoch
 
-if TYPE_CHECKING:
-    from .trainer import DefaultTrainer
-
 logger = logging.getLogger(__name__)
 
 
-def default_hooks(trainer: "DefaultTrainer") -> list[HookBase | None]:
+def default_hooks(trainer: Any) -> list[HookBase | None]:
     """Return the hooks that `trainer.cfg` asks for; None stands where one is not asked for.
 
     Args:
-        trainer: has its `cfg`, `ema`, `early_stopping` and `checkpointer` already.
+        trainer: a DefaultTrainer that has its `cfg`, `ema`, `early_stopping` and `checkpointer` already.
 
     Raises:
         ValueError: one of the settings cannot be, such as a layer to freeze that the model has not.
@@ -105,7 +102,7 @@ def _best_checkpointers(cfg: CfgNode, checkpointer: Checkpointer) -> list[HookBa
     return found
 
 
-def _precise_bn(trainer: "DefaultTrainer") -> HookBase:
+def _precise_bn(trainer: Any) -> HookBase:
     cfg = trainer.cfg.changed(**{"DATALOADER.CACHE": 0})  # the training's loader has one
     loader = trainer.build_train_loader(cfg)
     return hooks.PreciseBN(cfg.TEST.EVAL_PERIOD, trainer.model, loader, cfg.TEST.PRECISE_BN.NUM_ITER)

@@ -4,8 +4,8 @@ Run as `python tests/support/config_keys.py`: it prints both for every key.
 
 Keys are found in the sources, without running them. What names a key:
 
-- an attribute or a constant subscript of the config: ``cfg.SOLVER.BASE_LR``, ``self.cfg.SOLVER["BASE_LR"]``. The config is
-  what is called ``cfg``, or what `get_cfg`, ``clone`` or ``changed`` return;
+- an attribute or a constant subscript of the config: ``cfg.SOLVER.BASE_LR``, ``self.cfg.SOLVER["BASE_LR"]``. The
+  config is what is called ``cfg``, or what `get_cfg`, ``clone`` or ``changed`` return;
 - the same of a section that was assigned in that function, ``solver = cfg.SOLVER``, or is a parameter with the
   section's name, ``def f(solver: CfgNode)``;
 - a subscript that is no constant, ``cfg.SOLVER[name]``: the keys of that section whose names are strings in that file;
@@ -130,8 +130,8 @@ class _Reader:
             return ()
         if argument.arg not in self._sections:
             raise ValueError(
-                f"{self.file}:{argument.lineno}: nothing tells which section {argument.arg!r} is: take the whole cfg, or "
-                "name it as the section, such as solver"
+                f"{self.file}:{argument.lineno}: nothing tells which section {argument.arg!r} is: take the whole cfg, "
+                "or name it as the section, such as solver"
             )
         return self._sections[argument.arg]
 
@@ -189,7 +189,7 @@ def _is_config(argument: ast.arg) -> bool:
 
 
 def problems(root: Path, keys: Mapping[str, list[str]]) -> list[str]:
-    """Return what is wrong: a key that nobody it is declared for reads, and a read of a key that is not for the reader."""
+    """Return what is wrong: keys that no part reads for which they are declared, and reads of keys of another part."""
     found = uses(root, keys)
     readers: dict[str, set[str]] = {}
     wrong = []
@@ -214,15 +214,10 @@ def main() -> None:
     from tabulate import tabulate
 
     keys = declared()
-    found = uses(ROOT, keys)
-    rows = [
-        (
-            key,
-            ", ".join(owners),
-            ", ".join(sorted({part_of(module_name(Path(use.file))) for use in found if use.key == key})),
-        )
-        for key, owners in keys.items()
-    ]
+    readers: dict[str, set[str]] = {}
+    for use in uses(ROOT, keys):
+        readers.setdefault(use.key, set()).add(part_of(module_name(Path(use.file))))
+    rows = [(key, ", ".join(owners), ", ".join(sorted(readers.get(key, ())))) for key, owners in keys.items()]
     print(tabulate(rows, headers=("key", "declared by", "read by"), tablefmt="github"))
     print("\n".join(["", *(problems(ROOT, keys) or ["every key is read by the part that it is declared for"])]))
 
