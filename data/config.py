@@ -20,3 +20,18 @@ def add_sampler_config(cfg: CN) -> None:
     cfg.DATALOADER.RANDOM_SUBSET_RATIO = 1.0
     # Batches of upright images only, and of wide ones only; with TrainingSampler.
     cfg.DATALOADER.ASPECT_RATIO_GROUPING = False
+
+
+def with_sampler_config(cfg: CN) -> CN:
+    """Return `cfg`, or a copy that has the keys of `add_sampler_config` too where it lacks them.
+
+    So a trainer of `DefaultTrainer`'s own builders can be made from `get_cfg()` alone, in a notebook.
+    """
+    if "SAMPLER_TRAIN" in cfg.DATALOADER:
+        return cfg
+    filled = cfg.clone()
+    filled.defrost()
+    add_sampler_config(filled)
+    if cfg.is_frozen():
+        filled.freeze()
+    return filled

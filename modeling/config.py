@@ -29,5 +29,16 @@ def add_backbone_config(cfg: CN) -> None:
     cfg.MODEL.BACKBONE.WITH_IBN = False
     # "BN", "SyncBN", "FrozenBN" or "GN".
     cfg.MODEL.BACKBONE.NORM = "BN"
-    # A file with ImageNet weights in torchvision's names; "" starts from random weights.
+    # Which convolution of a bottleneck has the stride: "pytorch" (3x3, torchvision) or "caffe" (1x1, detectron2).
+    cfg.MODEL.BACKBONE.STYLE = "pytorch"
+    # Outputs that the backbone returns: "stem", "res2", ..., "res5"; stages behind the last of them are not built.
+    cfg.MODEL.BACKBONE.OUT_FEATURES = ["res5"]
+    # The stem (0) and so many stages neither train nor update statistics; -1 freezes nothing.
+    cfg.MODEL.BACKBONE.FROZEN_STAGES = -1
+    # Keep the statistics of all batch normalisation; scales and shifts train.
+    cfg.MODEL.BACKBONE.NORM_EVAL = False
+    # Start the last normalisation of each block at 0: each block is the identity at first.
+    cfg.MODEL.BACKBONE.ZERO_INIT_RESIDUAL = False
+    # A file with ImageNet weights; "" starts from random weights. It is read only where a run starts from it: not where
+    # MODEL.WEIGHTS is set or the run resumes.
     cfg.MODEL.BACKBONE.PRETRAIN_PATH = ""
