@@ -146,9 +146,9 @@ def _explain_unknown(name: str) -> str:
     root = datasets_root()
     # A hidden folder is a data set that is just being made.
     folders = sorted(p.name for p in root.iterdir() if p.is_dir() and p.name[0] != ".") if root.is_dir() else []
-    missing = "" if root.is_dir() else ", which does not exist,"
+    missing = "" if root.is_dir() else f" (the folder {root} does not exist)"
     return (
-        f"{unknown('data set', name, [*folders, *DatasetCatalog.list()])}. None is registered by that name, the folder "
-        f"{root}{missing} holds none, and it is no path. Set $STEPLOOP_DATASETS to the folder that holds the data "
+        f"{unknown('data set', name, [*folders, *DatasetCatalog.list()])}. There is no folder {root / name}{missing}, "
+        "none is registered by that name, and it is no path. Set $STEPLOOP_DATASETS to the folder that holds the data "
         "sets, or give the path of a folder or a .csv file."
     )
