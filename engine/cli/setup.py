@@ -139,13 +139,9 @@ def _take_folder(output_dir: Path, args: argparse.Namespace) -> bool:
 
 def _as_given(cfg: CfgNode, args: argparse.Namespace) -> CfgNode:
     """Return `cfg` without what holds for this start only: the device that was found, and --no-validate."""
-    given = cfg.clone()
-    given.defrost()
-    for key, value in getattr(args, "as_given", {}).items():
-        if key == "MODEL.DEVICE" or getattr(args, "no_validate", False):
-            section, _, name = key.rpartition(".")
-            _value_at(given, section)[name] = value
-    return given
+    given = getattr(args, "as_given", {})
+    skipped = getattr(args, "no_validate", False)
+    return cfg.changed(**{key: value for key, value in given.items() if skipped or key == "MODEL.DEVICE"})
 
 
 def _value_at(cfg: CfgNode, key: str) -> Any:
