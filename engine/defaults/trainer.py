@@ -110,6 +110,11 @@ class DefaultTrainer(SimpleTrainer):
         self._last_eval_results: Mapping[str, Any] = {}
         self._evaluated_at: int | None = None
         self.register_hooks(self.build_hooks())
+        for (
+            name
+        ) in cfg.DATASETS.TEST:  # what is wrong with a test set is known before the first step, not after an hour
+            self.build_test_loader(cfg, name)
+            self.build_evaluator(cfg, name)
 
     # -- a run --------------------------------------------------------------------------------------
 

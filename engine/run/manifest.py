@@ -152,7 +152,7 @@ def versions() -> dict[str, str]:
         "torch": str(torch.__version__),
         "cuda": torch.version.cuda or "none",
         "numpy": np.__version__,
-        "steploop": importlib.metadata.version("steploop"),
+        "steploop": _version_of("steploop"),
     }
 
 
@@ -204,6 +204,13 @@ def _words(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "(" + ",".join(map(_words, value)) + ")"
     return _ADDRESS.sub("", repr(value))
+
+
+def _version_of(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:  # found on PYTHONPATH
+        return "not installed"
 
 
 def _hash(data: bytes) -> str:
