@@ -6,9 +6,10 @@ and the mapper returns one number, so that nothing else takes memory. Measured f
     own (USS)     pages that no other process has, in MiB: what one more worker costs
     share (PSS)   the same, and its share of the pages that several processes have
 
-"at the start" is after each worker's first batch, "later" after so many records that each came once on average.
-Each line is a process of its own. The table also has the time to store the records, the size of the buffer, the
-time of the manifest's fingerprint, and the mean time to read a record.
+"at the start" is after each worker's first batch, "later" after so many records that each came once on average; the
+table has the largest of all workers. Each line is a process of its own. The table also has the size of the buffer, the
+seconds to make and store the records, the seconds of the manifest's fingerprint, and the mean microseconds to read a
+record: the smallest and the largest of three measurements.
 
     OMP_NUM_THREADS=1 python benchmarks/record_memory.py
     OMP_NUM_THREADS=1 python benchmarks/record_memory.py --cases list:10000 shared:10000 shared:1000000 --workers 4
@@ -20,7 +21,7 @@ import multiprocessing
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -72,20 +73,26 @@ def largest_worker() -> tuple[float, float]:
     return max(uss), max(pss)
 
 
+def spread(function: Callable[[], Any], units: float) -> str:
+    """Return the smallest and the largest of three measurements of the seconds that a call takes, for each unit."""
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        function()
+        seconds.append((time.perf_counter() - start) / units)
+    return f"{min(seconds):.2f}..{max(seconds):.2f}"
+
+
 def measure(kind: str, count: int, workers: int) -> dict[str, Any]:
     """Return one line of the table."""
     start = time.perf_counter()
     items: Sequence[Any] = list(make_records(count)) if kind == "list" else SharedRecords(make_records(count))
     result: dict[str, Any] = {"records": f"{count:,}", "in": kind, "workers": workers}
-    result["stored in s"] = time.perf_counter() - start
+    result["made in s"] = time.perf_counter() - start
     result["buffer MiB"] = items.nbytes / 2**20 if isinstance(items, SharedRecords) else None
-    start = time.perf_counter()
-    fingerprint(items)
-    result["fingerprint in s"] = time.perf_counter() - start
-    start = time.perf_counter()
-    for index in range(0, count, max(1, count // 10_000)):
-        items[index]
-    result["read in us"] = (time.perf_counter() - start) / min(count, 10_000) * 1e6
+    result["fingerprint s"] = spread(lambda: fingerprint(items), 1)
+    places = range(0, count, max(1, count // 10_000))
+    result["read us"] = spread(lambda: [items[place] for place in places], len(places) / 1e6)
     loader = TrainLoader(
         MappedDataset(items, count_boxes), StepBatchSampler(TrainingSampler(count), BATCH), num_workers=workers
     )
@@ -114,7 +121,7 @@ def main() -> None:
     for case in args.cases:
         command = [sys.executable, __file__, "--one", "--cases", case, "--workers", str(args.workers)]
         rows.append(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
-    print(tabulate(rows, headers="keys", floatfmt=".1f", missingval="-"))
+    print(tabulate(rows, headers="keys", tablefmt="pipe", floatfmt=".1f", missingval="-"))
     if args.json:
         args.json.write_text(json.dumps(rows, indent=2) + "\n")
 
