@@ -28,6 +28,7 @@ from .mapped import Mapper as Mapper
 from .mapped import SampleError as SampleError
 from .mapped import StepMapper as StepMapper
 from .overfit import OverfitLoader as OverfitLoader
+from .pictures.boxes import draw_boxes as draw_boxes
 from .pictures.cache import ImageCache as ImageCache
 from .pictures.reading import image_size as image_size
 from .pictures.reading import read_image as read_image

@@ -27,8 +27,8 @@ from .machine import git, host_name
 logger = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
-# Of a larger training set, so many items at equal distances are looked at: a second's work at most.
-MAX_ITEMS = 200_000
+# Of a training set with more values, items at equal distances are looked at: a second's work at most.
+MAX_VALUES = 200_000
 LONGEST_REASON = 500
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
@@ -177,8 +177,9 @@ def fingerprint(items: Sequence[Any] | None) -> dict[str, Any] | None:
     """Return {"items": their number, "hash": of what they say} of a training set; None where it shows no items.
 
     Covered are the items as the data set lists them, in their order: file names, labels, cameras. Not covered is what
-    the files hold. A data set that has a `fingerprint()` of all its items is asked for it. Of another one with more
-    than `MAX_ITEMS` items, so many are looked at, at equal distances, and of tensors and arrays only type and shape.
+    the files hold. A data set that has a `fingerprint()` of all its items is asked for it. Of another one only items at
+    equal distances are looked at where all would have more than about `MAX_VALUES` numbers and strings, and of tensors
+    and arrays only type and shape.
 
     Args:
         items: such as `loader.dataset.items` of a TrainLoader.
@@ -188,11 +189,16 @@ def fingerprint(items: Sequence[Any] | None) -> dict[str, Any] | None:
     known = items.fingerprint() if isinstance(items, _Fingerprinted) else None
     if known is not None:
         return {"items": len(items), "hash": known}
-    stride = max(1, -(-len(items) // MAX_ITEMS))
+    stride = max(1, -(-len(items) * _count_values(items[0]) // MAX_VALUES)) if len(items) else 1
     digest = hashlib.sha256()
     for index in range(0, len(items), stride):
         digest.update(f"{_words(items[index])}\n".encode(errors="backslashreplace"))
     return {"items": len(items), "hash": digest.hexdigest()[:16]}
+
+
+def _count_values(value: Any) -> int:
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    return max(1, sum(map(_count_values, parts)))
 
 
 def _words(value: Any) -> str:
