@@ -1,4 +1,4 @@
-"""A bar that moves while a run goes on."""
+"""A progress bar."""
 
 import sys
 from typing import Any
@@ -9,13 +9,13 @@ from ..train_loop import HookBase
 
 
 class ProgressBar(HookBase):
-    """Shows a live progress bar where the error stream is a terminal, and nothing elsewhere."""
+    """Shows a live progress bar if the error stream is a terminal; otherwise nothing."""
 
     def __init__(self) -> None:
         self._bar: Any = None
 
     def before_train(self) -> None:
-        """Open the bar, if somebody can see it."""
+        """Open the bar if the error stream is a terminal."""
         if comm.is_main_process() and sys.stderr.isatty():
             from tqdm import tqdm
 
@@ -25,7 +25,7 @@ class ProgressBar(HookBase):
             set_console_writer(self._bar.write)
 
     def after_step(self) -> None:
-        """Move on by one step."""
+        """Advance the bar by one step."""
         if self._bar is not None:
             self._bar.update()
 
