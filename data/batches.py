@@ -8,7 +8,7 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
-# In seconds: how long workers may take to end by themselves. One may be stuck in a sample, such as on a dead disk.
+# Seconds in which workers may end by themselves. A worker can hang in a sample, for example on a failing disk.
 GRACE = 5.0
 
 
@@ -40,7 +40,7 @@ class Batches(Iterator[Any]):
         self.close()
 
     def close(self) -> None:
-        """End the workers within a little more than `GRACE` seconds. Twice is once."""
+        """End the workers within a little more than `GRACE` seconds. A second call does nothing."""
         batches, self._batches = self._batches, None
         if batches is None or not self._workers:
             return
@@ -64,7 +64,7 @@ class Batches(Iterator[Any]):
 
 
 class _Close:
-    """Closes an iterator at the end of the program, without keeping it alive until then."""
+    """Closes an iterator at the end of the program; the weak reference does not keep it alive until then."""
 
     def __init__(self, batches: "weakref.ref[Batches]") -> None:
         self._batches = batches

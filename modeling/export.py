@@ -54,7 +54,7 @@ def export_program(
     if not path.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} into")
     write, load = _FORMATS[file_format]
-    # Keep the suffix: `load_program` selects the loader by it.
+    # The temporary file has the same suffix, because readers check it.
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:
         with torch.no_grad():
