@@ -67,7 +67,7 @@ def check_dataset(name: str, progress: Progress = iter) -> Report:
         _alone(subsets),
         _odd_sizes(sizes),
         _unread(name, subsets),
-        _too_few(subsets),
+        _refused(name, subsets),
     ]
     findings = sorted((finding for finding in found if finding), key=lambda finding: not finding.is_problem)
     return Report(name, subsets, sizes, findings)
@@ -157,10 +157,15 @@ def _unread(name: str, subsets: Mapping[str, Sequence[ReidItem]]) -> Finding | N
     return _finding("unread", True, [str(path) for path in pictures if str(path) not in read], _UNREAD)
 
 
-def _too_few(subsets: Mapping[str, Sequence[ReidItem]]) -> Finding | None:
-    count = len({item.pid for item in subsets["train"]})
-    if count == 1:
-        return Finding("too few identities", True, 1, "1 identity to train on: at least 2 are needed", ())
+def _refused(name: str, subsets: Mapping[str, Sequence[ReidItem]]) -> Finding | None:
+    """Return what a training says to this data set before its first step."""
+    try:
+        dataset = get_dataset(name)
+        for subset in SUBSETS:
+            if subsets[subset]:
+                dataset.require(subset)
+    except (ValueError, FileNotFoundError) as error:
+        return Finding("refused", True, 1, f"a training refuses this data set: {error}", ())
     return None
 
 

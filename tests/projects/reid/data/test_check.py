@@ -134,10 +134,12 @@ def test_a_pgm_is_read(tmp_path):
     assert report.ok and sum(row["images"] for row in report.counts()) == 8
 
 
-def test_what_training_refuses_is_told_before():
-    items = [ReidItem(f"{index}.png", 0, index) for index in range(4)]
-    (finding,) = [f for f in [check._too_few({"train": items})] if f]
-    assert finding.is_problem and finding.kind == "too few identities"
-    two = [item._replace(pid=index % 2) for index, item in enumerate(items)]
-    assert check._too_few({"train": two}) is None
-    assert check._too_few({"train": []}) is None
+def test_what_training_refuses_is_told_before(market, monkeypatch):
+    def refuse(name):
+        raise ValueError("identity 7 has no camera")
+
+    monkeypatch.setattr(check, "get_dataset", refuse)
+    report = check_dataset(str(market))
+    assert not report.ok
+    (finding,) = report.findings
+    assert finding.text == "a training refuses this data set: identity 7 has no camera"
