@@ -57,7 +57,7 @@ from .evaluation.evaluator import (
 from .evaluation.evaluator import (
     DatasetEvaluators as DatasetEvaluators,
 )
-from .evaluation.evaluator import (
+from .evaluation.results import (
     flatten_results_dict as flatten_results_dict,
 )
 from .evaluation.evaluator import (
@@ -66,10 +66,10 @@ from .evaluation.evaluator import (
 from .evaluation.evaluator import (
     inference_on_dataset as inference_on_dataset,
 )
-from .evaluation.evaluator import (
+from .evaluation.results import (
     print_csv_format as print_csv_format,
 )
-from .evaluation.evaluator import (
+from .evaluation.results import (
     verify_results as verify_results,
 )
 from .hooks import (

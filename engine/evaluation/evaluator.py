@@ -1,7 +1,6 @@
-"""Runs a model over a data set in eval mode, and what is done with the results."""
+"""Runs a model over a data set in eval mode."""
 
 import logging
-import math
 import sys
 import time
 from collections import OrderedDict
@@ -11,10 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import torch
-from tabulate import tabulate
 from torch import nn
-
-from steploop.config import CfgNode
 
 from ..distributed import comm
 
@@ -182,72 +178,3 @@ def _with_lines(batches: Any, total: int, period: float, clock: Callable[[], flo
             eta = timedelta(seconds=round(pace * (total - done)))
             logger.info("Inference done %d/%d, %.4f s for each batch, ETA %s", done, total, pace, eta)
         yield batch
-
-
-def format_results(results: Mapping[str, Any]) -> str:
-    """Return results as a table: a row for each task, a column for each metric.
-
-    Args:
-        results: {task: {metric: value}}, or {metric: value} for a single row.
-    """
-    tasks = {task: values for task, values in results.items() if isinstance(values, Mapping)}
-    single = {metric: value for metric, value in results.items() if not isinstance(value, Mapping)}
-    if single:
-        tasks[""] = single
-    metrics = list(dict.fromkeys(metric for values in tasks.values() for metric in values))
-    rows = [[task, *(values.get(metric) for metric in metrics)] for task, values in tasks.items()]
-    return tabulate(rows, headers=["", *metrics], tablefmt="simple_outline", floatfmt=".2f", missingval="-")
-
-
-def print_csv_format(results: Mapping[str, Any]) -> None:
-    """Log results as a table, and then in lines that can be copied into a spreadsheet.
-
-    Args:
-        results: {task: {metric: value}}; a value that is not a dict stands alone as ``name=value``.
-    """
-    logger.info("Results:\n%s", format_results(results))
-    for task, values in results.items():
-        if isinstance(values, Mapping):
-            logger.info("copypaste: Task: %s", task)
-            logger.info("copypaste: %s", ",".join(map(str, values)))
-            logger.info("copypaste: %s", ",".join(f"{value:.4f}" for value in values.values()))
-        else:
-            logger.info("copypaste: %s=%s", task, values)
-
-
-def flatten_results_dict(results: Mapping[str, Any]) -> dict[str, Any]:
-    """Return nested results as one dict, with keys joined by "/"."""
-    flat: dict[str, Any] = {}
-    for key, value in results.items():
-        if isinstance(value, Mapping):
-            flat.update({f"{key}/{inner}": leaf for inner, leaf in flatten_results_dict(value).items()})
-        else:
-            flat[key] = value
-    return flat
-
-
-def verify_results(cfg: CfgNode, results: Mapping[str, Any]) -> bool:
-    """Compare results with TEST.EXPECTED_RESULTS, rows of [task, metric, expected, tolerance].
-
-    Returns:
-        True when every expectation is met, or there is none.
-
-    Raises:
-        ValueError: one line for each metric that is missing, not finite or off by more than its tolerance; or a row
-            that is not such a list.
-    """
-    expectations = cfg.TEST.EXPECTED_RESULTS
-    actual_results = flatten_results_dict(results)
-    failures = []
-    for row in expectations:
-        if len(row) != 4:
-            raise ValueError(f"a row of TEST.EXPECTED_RESULTS is [task, metric, expected, tolerance], got {row}")
-        task, metric, expected, tolerance = row
-        actual = actual_results.get(f"{task}/{metric}")
-        if actual is None or not math.isfinite(actual) or abs(actual - expected) > tolerance:
-            failures.append(f"{task}/{metric}: expected {expected} +- {tolerance}, got {actual}")
-    if failures:
-        raise ValueError("results differ from TEST.EXPECTED_RESULTS:\n  " + "\n  ".join(failures))
-    if expectations:
-        logger.info("The results are those of TEST.EXPECTED_RESULTS.")
-    return True

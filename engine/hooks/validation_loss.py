@@ -15,6 +15,7 @@ from ..distributed.ddp import synchronize_buffers
 from ..evaluation.side_pass import at_rest, kept_buffers, side_pass
 from ..metrics.events import VALIDATION
 from ..metrics.losses import split_outputs, total
+from ..metrics.names import RESERVED, renamed
 from ..train_loop import HookBase
 
 logger = logging.getLogger(__name__)
@@ -103,7 +104,9 @@ class ValidationLoss(HookBase):
         device = next((parameter.device.type for parameter in self._model.parameters()), "cpu")
         with torch.autocast(device, self._precision, enabled=self._precision is not None):
             losses, metrics = split_outputs(self._model(batch))
-            return {"total_loss": total(losses), **(losses if len(losses) > 1 else {}), **metrics}
+            parts = {**(losses if len(losses) > 1 else {}), **metrics}
+            parts = {renamed(name, "the model") if name in RESERVED else name: value for name, value in parts.items()}
+            return {"total_loss": total(losses), **parts}
 
 
 def count_samples(batch: Any) -> int:

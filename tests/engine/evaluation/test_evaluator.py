@@ -12,10 +12,12 @@ from steploop.engine.evaluation import evaluator as module
 from steploop.engine.evaluation.evaluator import (
     DatasetEvaluator,
     DatasetEvaluators,
-    flatten_results_dict,
-    format_results,
     inference_context,
     inference_on_dataset,
+)
+from steploop.engine.evaluation.results import (
+    flatten_results_dict,
+    format_results,
     print_csv_format,
     verify_results,
 )

@@ -1,4 +1,6 @@
+import numpy as np
 import pytest
+import torch
 
 from steploop.engine import hooks
 from tiny import tiny_trainer
@@ -66,9 +68,20 @@ def test_results_are_flattened_and_not_smoothed():
     assert trainer.storage.smoothing_hints()["set/mAP"] is False
 
 
-@pytest.mark.parametrize("result, error", [({"a": "high"}, ValueError), ([1], TypeError)])
-def test_a_result_that_is_no_number_is_named(result, error):
+def test_what_is_no_number_is_named_and_the_other_figures_are_kept(caplog):
+    odd = {"text": "79.1,80.2", "none": None, "list": [0.1], "array": np.array([0.1, 0.2]), "tensor": torch.ones(2)}
+    numbers = {"AP": 0.5, "numpy": np.float32(0.5), "0-d": torch.tensor(0.5), "bool": True}
     trainer = tiny_trainer()
-    trainer.register_hooks([hooks.EvalHook(0, lambda: result)])
-    with pytest.raises(error, match="an evaluation returns"):
+    trainer.register_hooks([hooks.EvalHook(0, lambda: {"set": {**odd, "inner": numbers}})])
+    trainer.train(0, 3)
+    recorded = {name: value for name, (value, _) in trainer.storage.latest().items() if name.startswith("set/")}
+    assert recorded == {f"set/inner/{name}": float(value) for name, value in numbers.items()}
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert [any(f"'set/{name}'" in text for text in warnings) for name in odd] == [True] * len(odd)
+
+
+def test_an_evaluation_that_returns_no_dict():
+    trainer = tiny_trainer()
+    trainer.register_hooks([hooks.EvalHook(0, lambda: [1])])
+    with pytest.raises(TypeError, match="an evaluation returns a dict"):
         trainer.train(0, 1)
