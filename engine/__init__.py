@@ -1,5 +1,7 @@
 """The training engine: a loop with hooks, and what a run needs around it."""
 
+import sys
+
 from steploop.config import resolve_device as resolve_device
 
 from . import hooks as hooks
@@ -57,14 +59,16 @@ from .evaluation.evaluator import (
 from .evaluation.evaluator import (
     DatasetEvaluators as DatasetEvaluators,
 )
-from .evaluation.results import (
-    flatten_results_dict as flatten_results_dict,
-)
 from .evaluation.evaluator import (
     inference_context as inference_context,
 )
 from .evaluation.evaluator import (
     inference_on_dataset as inference_on_dataset,
+)
+from .evaluation.gathered import ClassificationEvaluator as ClassificationEvaluator
+from .evaluation.gathered import GatheredEvaluator as GatheredEvaluator
+from .evaluation.results import (
+    flatten_results_dict as flatten_results_dict,
 )
 from .evaluation.results import (
     print_csv_format as print_csv_format,
@@ -135,6 +139,7 @@ from .hooks import (
 from .hooks import (
     ValidationLoss as ValidationLoss,
 )
+from .metrics import writers as writers
 from .metrics.events import (
     EventStorage as EventStorage,
 )
@@ -198,3 +203,6 @@ from .solver import (
 )
 from .train_loop import HookBase as HookBase
 from .train_loop import TrainerBase as TrainerBase
+
+# Where version 0.2 had them: `from steploop.engine.writers import JSONWriter` goes on working, with the same classes.
+sys.modules[f"{__name__}.writers"] = writers

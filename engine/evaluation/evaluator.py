@@ -13,6 +13,8 @@ import torch
 from torch import nn
 
 from ..distributed import comm
+from .coverage import check_coverage
+from .samples import samples_of, set_size
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +42,8 @@ class DatasetEvaluator:
     def evaluate(self) -> Mapping[str, Any] | None:
         """Return {metric: value}, or {task: {metric: value}}, of all that was processed.
 
-        With several processes it is called on each, and those but the main one return an empty dict or None.
+        With several processes it is called on each, and has to gather what the others have processed; those but the
+        main one return an empty dict or None. GatheredEvaluator does that.
         """
 
 
@@ -52,16 +55,16 @@ class DatasetEvaluators(DatasetEvaluator):
     """
 
     def __init__(self, evaluators: Sequence[DatasetEvaluator]) -> None:
-        self._evaluators = list(evaluators)
+        self.evaluators = list(evaluators)
 
     def reset(self) -> None:
         """Reset each."""
-        for evaluator in self._evaluators:
+        for evaluator in self.evaluators:
             evaluator.reset()
 
     def process(self, inputs: Any, outputs: Any) -> None:
         """Give the batch to each."""
-        for evaluator in self._evaluators:
+        for evaluator in self.evaluators:
             evaluator.process(inputs, outputs)
 
     def evaluate(self) -> "OrderedDict[str, Any]":
@@ -71,7 +74,7 @@ class DatasetEvaluators(DatasetEvaluator):
             ValueError: two evaluators return the same key.
         """
         merged: OrderedDict[str, Any] = OrderedDict()
-        for evaluator in self._evaluators:
+        for evaluator in self.evaluators:
             results = evaluator.evaluate() or {}
             if clashes := sorted(merged.keys() & results.keys()):
                 raise ValueError(
@@ -118,7 +121,9 @@ def inference_on_dataset(
 
     Raises:
         TypeError: the loader has no length.
-        ValueError: no process has a batch, or two evaluators return the same key.
+        ValueError: no process has a batch, two evaluators return the same key, or processes return different figures,
+            each of its part of the samples.
+        RuntimeError: the evaluation failed in another process.
     """
     if not isinstance(data_loader, Sized):
         raise TypeError(f"expected a data loader with a length, got {type(data_loader).__name__}")
@@ -127,16 +132,44 @@ def inference_on_dataset(
     if not isinstance(evaluator, DatasetEvaluator):
         evaluator = DatasetEvaluators(evaluator or [])
     call = _caller(callbacks or {})
-    evaluator.reset()
-    with inference_context(model) if isinstance(model, nn.Module) else nullcontext(), torch.no_grad():
+
+    def run() -> int | None:
+        """Return the number of samples of this process; None where it cannot be told."""
+        num_samples: int | None = 0
+        evaluator.reset()
         call("on_start")
         for inputs in _with_progress(data_loader):
+            size = samples_of(inputs)
+            num_samples = None if size is None or num_samples is None else num_samples + size
             call("before_inference")
             outputs = model(inputs)
             call("after_inference")
             evaluator.process(inputs, outputs)
         call("on_end")
-    return evaluator.evaluate() or {}
+        return num_samples
+
+    with inference_context(model) if isinstance(model, nn.Module) else nullcontext(), torch.no_grad():
+        # An error of one process reaches all of them here: in the evaluator's collectives they would wait for it.
+        counts = _attempt_by_all(run)
+    results = evaluator.evaluate() or {}
+    parts = evaluator.evaluators if isinstance(evaluator, DatasetEvaluators) else [evaluator]
+    check_coverage(results, counts, set_size(data_loader), evaluator, parts)
+    return results
+
+
+def _attempt_by_all(run: Callable[[], int | None]) -> list[int | None]:
+    """Return what `run` returns in each process; raise in all of them where it fails in one."""
+    count, error = None, None
+    try:
+        count = run()
+    except Exception as failure:
+        error = failure
+    outcomes = comm.all_gather((count, None if error is None else f"{type(error).__name__}: {error}"))
+    if error is not None:
+        raise error
+    if failed := {rank: text for rank, (_, text) in enumerate(outcomes) if text is not None}:
+        raise RuntimeError(f"the evaluation failed in other processes, by rank: {failed}")
+    return [count for count, _ in outcomes]
 
 
 def _caller(callbacks: Mapping[str, Callable[[], Any]]) -> Callable[[str], None]:

@@ -42,7 +42,7 @@ def numbers_of(results: Mapping[str, Any], source: str) -> dict[str, float]:
     for name, value in flatten_results_dict(results).items():
         number = number_or_none(value)
         if number is None:
-            logger.warning("%s returned %r: %.80r, which is no number: it is not recorded as a metric", source, name, value)
+            logger.warning("%s returned %r: %.80r, no number: it is not recorded as a metric", source, name, value)
         else:
             numbers[name] = number
     return numbers

@@ -22,8 +22,8 @@ class PeriodicCheckpointer(HookBase):
 
     The hook acts after all other hooks. What one of them did at a step (an evaluation, a best metric, a line of
     metrics) is not done again by a run that resumes from that step's checkpoint, so it must be in it. Before a
-    checkpoint becomes visible, the registered writers are flushed: a step's metrics are never behind its weights, unless
-    they could not be written at all. If another hook fails after a step, that step is saved before the run ends.
+    checkpoint becomes visible, the registered writers are flushed: a step's metrics are never behind its weights,
+    unless they could not be written at all. If another hook fails after a step, that step is saved before the run ends.
 
     Args:
         checkpointer: what saves.

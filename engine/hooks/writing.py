@@ -57,7 +57,7 @@ class PeriodicWriter(HookBase):
         return {key: state for key, state in states.items() if state}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Give each writer the state of its class, whatever stands before it now; one that is new starts at its beginning."""
+        """Give each writer the state of its class, whatever stands before it now; a new one has none."""
         waiting: dict[str, list[Any]] = {}
         for key, state in state_dict.items():
             waiting.setdefault(key.partition("#")[0], []).append(state)

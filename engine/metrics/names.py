@@ -34,4 +34,4 @@ def renamed(name: str, source: str) -> str:
 
 @functools.cache
 def _warn(name: str, source: str) -> None:
-    logger.warning("%s returned a metric %r, a name of the engine's own: it is recorded as %r", source, name, PREFIX + name)
+    logger.warning("%s: %r is a name of the engine's own; this metric is recorded as %r", source, name, PREFIX + name)

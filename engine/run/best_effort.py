@@ -15,7 +15,7 @@ class _Failures:
 
 
 class BestEffort:
-    """Does what a training does not need: an error there is logged, the training goes on, and the next call tries again.
+    """Does what a training does not need: an error is logged, the training goes on, and the next call tries again.
 
     This is the one place that says what may fail without ending a run:
 

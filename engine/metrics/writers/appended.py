@@ -47,7 +47,7 @@ class AppendedFile:
             if self._prepare is not None:
                 self._prepare(self.path)
             # No buffer: one would hold a part of what failed, and write it later at the wrong place.
-            self._file = self.path.open("ab", buffering=0)  # type: ignore[assignment]
+            self._file = self.path.open("ab", buffering=0)
             self._end = self._file.tell()
         return self._file
 
