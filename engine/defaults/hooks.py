@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steploop.config import CfgNode
+from steploop.config.errors import nearest
 
 from .. import hooks
 from ..checkpoint import Checkpointer
@@ -70,8 +71,11 @@ def _check_measured(cfg: CfgNode, metric: str, key: str) -> None:
         raise ValueError(f"{key} names {metric!r}, and DATASETS.VAL is empty: name the set that it is measured on")
     if metric in RESERVED - {"total_loss", "grad_norm"}:
         raise ValueError(f"{key} names {metric!r}, which says nothing of how good a model is: name a loss or a result")
-    is_set = metric.partition("/")[0] in cfg.DATASETS.TRAIN
-    if is_set and not cfg.DATASETS.TEST:
+    name, slash, _ = metric.partition("/")
+    sets = cfg.DATASETS.TEST
+    if len(sets) > 1 and slash and name not in sets and (close := nearest(name, sets)):
+        raise ValueError(f"{key} names {metric!r}, and DATASETS.TEST has no {name!r}; did you mean {close!r}?")
+    if slash and not sets and name in cfg.DATASETS.TRAIN:
         raise ValueError(f"{key} names {metric!r}, and DATASETS.TEST is empty: name the set that it is measured on")
 
 
