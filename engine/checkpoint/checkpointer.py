@@ -109,11 +109,11 @@ class Checkpointer:
             raise ValueError(f"a checkpoint's name is that of a file in {self.save_dir}, without .pth; got {name!r}")
         with contextlib.suppress(OSError):  # of another file; the thread has logged it, and `failed` holds its name
             self.wait()
+        self.failed.discard(f"{name}.pth")  # before the states are asked, which may look there
         plain = to_plain(self._state(tag_last, kwargs))
         for callback in self.before_visible:
             callback()
         path = Path(self.save_dir) / f"{name}.pth"
-        self.failed.discard(path.name)
         logger.info("Saving checkpoint to %s", path)
         if not self.asynchronous:
             self._write(path, plain, tag_last)
