@@ -255,7 +255,8 @@ def test_files_of_json_are_json(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "row", [["tiny", "mean", 1.0], ["tiny", "mean", "1.0", 0.1], ["tiny", "mean", 1.0, -0.1], "tiny", [1, "mean", 1.0, 1]]
+    "row",
+    [["tiny", "mean", 1.0], ["tiny", "mean", "1.0", 0.1], ["tiny", "mean", 1.0, -0.1], "tiny", [1, "mean", 1.0, 1]],
 )
 def test_a_wrong_row_of_expected_results_fails_before_the_run(tmp_path, row):
     cfg = tiny_cfg(tmp_path / "run", "DATASETS.TEST", "('tiny',)")

@@ -1,8 +1,11 @@
+import math
+from unittest import mock
+
 import numpy as np
 import pytest
 import torch
 
-from steploop.engine import hooks
+from steploop.engine import Checkpointer, hooks
 from tiny import tiny_trainer
 
 
@@ -85,3 +88,32 @@ def test_an_evaluation_that_returns_no_dict():
     trainer.register_hooks([hooks.EvalHook(0, lambda: [1])])
     with pytest.raises(TypeError, match="an evaluation returns a dict"):
         trainer.train(0, 1)
+
+
+@pytest.mark.parametrize(
+    "mode, values, saved", [("max", [0.3, 0.4, 0.35, 0.5], 3), ("min", [1.0, 0.8, 0.9, 0.9], 2),
+                            ("min", [math.nan, 0.8, 0.9, 0.9], 1)]
+)  # fmt: skip
+def test_evaluations_and_the_best_as_users_of_detectron2_expect(tmp_path, mode, values, saved):
+    """How often a checkpoint with the best metric is saved, where the hooks are registered by hand."""
+    metrics = iter(values)
+    trainer = tiny_trainer()
+    checkpointer = Checkpointer(trainer.model, str(tmp_path), trainer=trainer)
+    trainer.register_hooks(
+        [
+            hooks.EvalHook(10, lambda: {"metric": next(metrics)}, eval_after_train=False),
+            hooks.BestCheckpointer(10, checkpointer, "metric", mode=mode),
+        ]
+    )
+    with mock.patch.object(checkpointer, "save") as save:
+        trainer.train(0, 40)
+    assert save.call_count == saved
+
+
+@pytest.mark.parametrize("max_iter, period, calls", [(30, 15, 2), (31, 15, 3), (20, 0, 1)])
+def test_the_number_of_evaluations_as_users_of_detectron2_expect(max_iter, period, calls):
+    evaluate = mock.Mock(return_value={})
+    trainer = tiny_trainer()
+    trainer.register_hooks([hooks.EvalHook(period, evaluate)])
+    trainer.train(0, max_iter)
+    assert evaluate.call_count == calls
