@@ -8,19 +8,14 @@ from typing import Any
 from tabulate import tabulate
 
 from steploop.config import CfgNode
+from steploop.config.nested import leaves
 
 logger = logging.getLogger(__name__)
 
 
 def flatten_results_dict(results: Mapping[str, Any]) -> dict[str, Any]:
     """Return nested results as one dict, with keys joined by "/"."""
-    flat: dict[str, Any] = {}
-    for key, value in results.items():
-        if isinstance(value, Mapping):
-            flat.update({f"{key}/{inner}": leaf for inner, leaf in flatten_results_dict(value).items()})
-        else:
-            flat[key] = value
-    return flat
+    return dict(leaves(results, "/"))
 
 
 def number_or_none(value: Any) -> float | None:

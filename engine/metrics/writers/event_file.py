@@ -3,7 +3,6 @@
 import io
 import itertools
 import os
-import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from ...run.machine import host_name
 from .appended import AppendedFile
 
 _numbers = itertools.count()
@@ -30,7 +30,7 @@ class EventFile:
 
     def __init__(self, folder: str | os.PathLike[str], filename_suffix: str = "") -> None:
         number = next(_numbers)
-        name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{number}"
+        name = f"events.out.tfevents.{int(time.time()):010d}.{host_name()}.{os.getpid()}.{number}"
         version = _record(Event(wall_time=time.time(), file_version="brain.Event:2"))
         self._file = AppendedFile(Path(folder, name + filename_suffix), version, _make_folder)
 

@@ -72,9 +72,7 @@ def test_histograms_count_the_finite_values(name):
     assert limits == sorted(limits) and limits[-1] > limits[0]
 
 
-@pytest.mark.parametrize(
-    "values", [torch.zeros(0), torch.full((2,), float("nan")), torch.ones(3, dtype=torch.complex64)]
-)
+@pytest.mark.parametrize("values", [torch.zeros(0), torch.full((2,), torch.nan), torch.ones(3, dtype=torch.complex64)])
 def test_a_histogram_of_nothing_is_a_warning(values, caplog):
     storage = EventStorage()
     for _ in range(2):
