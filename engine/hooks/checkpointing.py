@@ -1,11 +1,13 @@
 """Checkpoints at the end of each period, at the end of the run, and where a run was stopped."""
 
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..checkpoint import Checkpointer
 from ..checkpoint.retention import periodic_iteration, periodic_name, prune
+from ..run.best_effort import BestEffort
 from ..train_loop import SAVE, HookBase, every
 from .writing import PeriodicWriter
 
@@ -20,7 +22,8 @@ class PeriodicCheckpointer(HookBase):
 
     The hook acts after all other hooks. What one of them did at a step (an evaluation, a best metric, a line of
     metrics) is not done again by a run that resumes from that step's checkpoint, so it must be in it. Before a
-    checkpoint becomes visible, the registered writers are flushed: a step's metrics are never behind its weights.
+    checkpoint becomes visible, the registered writers are flushed: a step's metrics are never behind its weights,
+    unless they could not be written at all. If another hook fails after a step, that step is saved before the run ends.
 
     Args:
         checkpointer: what saves.
@@ -49,6 +52,7 @@ class PeriodicCheckpointer(HookBase):
         self.max_iter = max_iter
         self.max_to_keep = max_to_keep
         self.file_prefix = file_prefix
+        self._effort = BestEffort(OSError)
         checkpointer.after_durable.append(self._prune)
 
     def step(self, iteration: int, **kwargs: Any) -> None:
@@ -68,10 +72,7 @@ class PeriodicCheckpointer(HookBase):
             self.checkpointer.wait()
         elif every(self.period, iteration):
             self._settle()
-            try:
-                self.checkpointer.save(periodic_name(self.file_prefix, iteration), iteration=iteration, **kwargs)
-            except OSError as error:
-                self._report(error)
+            self._save_if_possible(iteration, **kwargs)
 
     def save(self, name: str, **kwargs: Any) -> None:
         """Save outside the schedule; arguments as for `Checkpointer.save`."""
@@ -84,20 +85,30 @@ class PeriodicCheckpointer(HookBase):
             self.checkpointer.before_visible.append(self._flush_writers)
 
     def after_step(self) -> None:
-        """Save, if it is time."""
-        if every(self.period, self.trainer.iter) or self.is_last_iter():
+        """Save, if it is time, or if another hook has failed after this step."""
+        iteration = self.trainer.iter
+        if self.trainer.is_ending_with_error:
             self.trainer.verify_state()
-            self.step(self.trainer.iter)
+            self._save_if_possible(iteration)
+            self._settle()
+        elif every(self.period, iteration) or self.is_last_iter():
+            self.trainer.verify_state()
+            self.step(iteration)
 
     def after_train(self) -> None:
         """Save where a stopped run stands, unless that step is saved already; wait for a save in flight."""
         stopped = self.trainer.stop_reason is not None and not self.is_finished()
         iteration = self.trainer.completed_iter
+        self._settle()
+        name = periodic_name(self.file_prefix, iteration)
+        is_saved = every(self.period, iteration) and f"{name}.pth" not in self.checkpointer.failed
         try:
-            if stopped and iteration >= self.trainer.start_iter and not every(self.period, iteration):
-                self.save(periodic_name(self.file_prefix, iteration), iteration=iteration)
+            if stopped and iteration >= self.trainer.start_iter and not is_saved:
+                self.save(name, iteration=iteration)
+                self.checkpointer.wait()
         finally:
-            self.checkpointer.wait()
+            if self.checkpointer.failed:
+                logger.warning("Checkpoints not written in this run: %s", ", ".join(sorted(self.checkpointer.failed)))
 
     def _flush_writers(self) -> None:
         for hook in self.trainer.hooks:
@@ -106,13 +117,13 @@ class PeriodicCheckpointer(HookBase):
 
     def _settle(self) -> None:
         """Wait for a save in flight; where it was asynchronous, this is where its error appears."""
-        try:
-            self.checkpointer.wait()
-        except OSError as error:
-            self._report(error)
+        self._effort.attempt("the checkpoint before this one", self.checkpointer.wait)
 
-    def _report(self, error: OSError) -> None:
-        logger.error("A periodic checkpoint could not be written, the training goes on without it: %s", error)
+    def _save_if_possible(self, iteration: int, **kwargs: Any) -> None:
+        name = periodic_name(self.file_prefix, iteration)
+        self._effort.attempt(
+            f"the checkpoint {name}.pth", partial(self.checkpointer.save, name, iteration=iteration, **kwargs)
+        )
 
     def _prune(self, written: Path) -> None:
         is_ours = periodic_iteration(written.name, self.file_prefix) is not None
