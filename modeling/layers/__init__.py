@@ -1,0 +1,1 @@
+"""Operations of detection networks that need no compiled extension."""
