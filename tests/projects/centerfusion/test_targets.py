@@ -1,12 +1,9 @@
 """Tests of steploop/projects/centerfusion/data/targets.py, pillars.py, records.py and view.py."""
 
-import zipfile
-
 import numpy as np
 import pytest
 
 from centerfusion_golden import assert_close, golden, group
-from shared_files import shared
 from steploop.projects.centerfusion.data.geometry import transform
 from steploop.projects.centerfusion.data.pillars import PillarOptions, draw_pillars, points_in_view
 from steploop.projects.centerfusion.data.records import read_radar_points, read_records
@@ -20,18 +17,6 @@ from steploop.projects.centerfusion.data.view import Augmentation, View
 from steploop.projects.centerfusion.modeling.association import Frustums
 
 GROUPS = ["val0", "val1", "val_small", "train_shift", "train_scale", "train_flip", "train_small_flip"]
-
-
-@pytest.fixture(scope="module")
-def records(tmp_path_factory):
-    """Files of the published converter."""
-    folder = tmp_path_factory.mktemp("published")
-    with zipfile.ZipFile(shared("golden/centerfusion/nuscenes_synthetic.zip")) as archive:
-        archive.extractall(folder, [name for name in archive.namelist() if "annotations" in name])
-    return {
-        split: {r["image_id"]: r for r in read_records(folder / "annotations_3sweeps" / f"{split}.json", folder)}
-        for split in ("mini_train", "mini_val")
-    }
 
 
 @pytest.mark.parametrize("name", GROUPS)

@@ -68,7 +68,10 @@ class View:
 
     def matrix(self, size: tuple[int, int], *, inverse: bool = False) -> np.ndarray:
         """Return the (2, 3) matrix from the (mirrored) image to a map of (width, height), or back."""
-        center = float(np.float32(self.center[0])), float(np.float32(self.center[1]))  # the precision of the published matrix
+        center = (
+            float(np.float32(self.center[0])),
+            float(np.float32(self.center[1])),
+        )  # the precision of the published matrix
         return geometry.affine(center, self.side, size, inverse=inverse)
 
     def mirror_x(self, x: np.ndarray) -> np.ndarray:
