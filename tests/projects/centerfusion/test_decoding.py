@@ -12,9 +12,9 @@ from steploop.projects.centerfusion.data.view import View
 from steploop.projects.centerfusion.evaluation.boxes import (
     DecodingOptions,
     camera_boxes,
-    result_entries,
-    result_file,
+    world_boxes,
 )
+from steploop.projects.centerfusion.evaluation.world_boxes import WorldBoxes, write_results
 from steploop.projects.centerfusion.modeling.association import peaks_only
 from steploop.projects.centerfusion.modeling.decode import activate, decode, merge_mirrored
 
@@ -84,14 +84,15 @@ def test_the_published_flip_test():
         assert_close(value, expected[name], name=name)
 
 
-def test_the_published_result_file(records):
+def test_the_published_result_file(records, tmp_path):
     expected = json.loads(shared("golden/centerfusion/results_nusc_from_decode.json").read_text())
-    ids = golden("decode")["result_image_ids"].tolist()
-    found = {}
-    for image, image_id in enumerate(ids):
+    parts, tokens = [], []
+    for image, image_id in enumerate(golden("decode")["result_image_ids"].tolist()):
         record = records["mini_val"][image_id]
-        found[record["sample_token"]] = result_entries(boxes_of(image, raw_maps()), record, DecodingOptions())
-    actual = result_file(found, use_radar=True)
+        parts.append(world_boxes(boxes_of(image, raw_maps()), record, image, DecodingOptions()))
+        tokens.append(record["sample_token"])
+    write_results(tmp_path / "results.json", WorldBoxes.concatenate(parts), tokens, use_radar=True)
+    actual = json.loads((tmp_path / "results.json").read_text())
     assert actual["meta"] == expected["meta"]
     assert actual["results"].keys() == expected["results"].keys()
     for token, theirs in expected["results"].items():
@@ -115,7 +116,7 @@ def test_each_published_habit_can_be_switched(records):
     )
     record = records["mini_val"][1]
     high, low = (
-        result_entries(published, record, DecodingOptions(published_center=flag))[0]["translation"][2]
+        world_boxes(published, record, 0, DecodingOptions(published_center=flag)).translation[0, 2]
         for flag in (True, False)
     )
     height = published["dim"][(published["dim"] > 0).all(1)][0, 0]
@@ -132,15 +133,8 @@ def test_an_image_without_detections_has_an_empty_list():
     maps = raw_maps()
     nothing = {name: value[:, :0].numpy()[0] for name, value in decode(activate(maps), 30).items()}
     boxes = camera_boxes(nothing, np.eye(3, 4), View.whole(1600, 900), SIZE, DecodingOptions(), has_radar=True)
-    assert (
-        result_entries(
-            boxes,
-            {"to_world": np.eye(4), "ego_rotation": [1, 0, 0, 0], "sensor_rotation": [1, 0, 0, 0]},
-            DecodingOptions(),
-        )
-        == []
-    )
-    assert result_file({"token": []}, use_radar=False)["results"] == {"token": []}
+    record = {"to_world": np.eye(4), "ego_rotation": [1, 0, 0, 0], "sensor_rotation": [1, 0, 0, 0], "sensor_id": 1}
+    assert len(world_boxes(boxes, record, 0, DecodingOptions())) == 0
 
 
 def test_a_depth_for_each_class():

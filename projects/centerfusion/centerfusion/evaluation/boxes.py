@@ -1,21 +1,20 @@
-"""Detections of an image as boxes in the camera's frame, and those as entries of nuScenes' result file."""
+"""Detections of an image as boxes in the camera's frame, and in the world."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 
 from ..data import geometry
-from ..data.classes import ATTRIBUTES, ATTRIBUTES_OF, CLASSES
+from ..data.classes import ATTRIBUTES_OF, CLASSES
 from ..data.records import Record
 from ..data.rotations import about, multiply
 from ..data.view import View
 from ..modeling.association import observation_angle
+from .world_boxes import WorldBoxes
 
 Array = np.ndarray
-MAX_BOXES_OF_SAMPLE = 500
 
 
 @dataclass(frozen=True)
@@ -87,59 +86,39 @@ def camera_boxes(
     }
 
 
-def result_entries(boxes: Mapping[str, Array], record: Record, options: DecodingOptions) -> list[dict[str, Any]]:
-    """Return the boxes of one image as entries of nuScenes' result file; those with a side <= 0 are dropped."""
-    keep = (boxes["dim"] > 0).all(axis=1)
-    boxes = {name: value[keep] for name, value in boxes.items()}
-    # The centre is half a height above the bottom; the published code lifts it by a whole height.
-    lift = boxes["dim"][:, 0] * (1.0 if options.published_center else 0.5)
-    in_camera = boxes["location"] - np.stack((np.zeros_like(lift), lift, np.zeros_like(lift)), axis=1)
-    to_world = record["to_world"]
-    translation = in_camera @ to_world[:3, :3].T + to_world[:3, 3]
-    velocity = boxes["velocity"] @ to_world[:3, :3].T
-    sensor = multiply(record["ego_rotation"], record["sensor_rotation"])
-    entries = []
-    for i in range(len(lift)):
-        name = CLASSES[int(boxes["class"][i]) - 1]
-        height, width, length = boxes["dim"][i].tolist()
-        score = float(boxes["score"][i])
-        entries.append(
-            {
-                "sample_token": record["sample_token"],
-                "translation": translation[i].tolist(),
-                "size": [width, length, height],
-                "rotation": multiply(sensor, about(1, float(boxes["rotation_y"][i]))).tolist(),
-                "velocity": velocity[i, :2].tolist(),
-                "detection_name": name,
-                "attribute_name": attribute_name(boxes["attribute"][i], name),
-                "detection_score": score,
-                "tracking_name": name,
-                "tracking_score": score,
-                "tracking_id": i + 1,
-                "sensor_id": record["sensor_id"],
-                "det_id": -1,
-            }
-        )
-    return entries
-
-
-def attribute_name(logits: Array, class_name: str) -> str:
-    """Return the likeliest attribute that a class may have, "" where it has none."""
-    first, end = ATTRIBUTES_OF[class_name]
-    return ATTRIBUTES[1 + first + int(np.argmax(logits[first:end]))] if end > first else ""
-
-
-def best_boxes(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the best entries of a sample, of all cameras together, best first."""
-    return sorted(entries, key=lambda entry: -entry["detection_score"])[:MAX_BOXES_OF_SAMPLE]
-
-
-def result_file(results: Mapping[str, list[dict[str, Any]]], *, use_radar: bool) -> dict[str, Any]:
-    """Return the content of nuScenes' result file; a sample without detections has an empty list.
+def world_boxes(boxes: Mapping[str, Array], record: Record, sample: int, options: DecodingOptions) -> WorldBoxes:
+    """Return the boxes of one image in the world; those with a side <= 0 are dropped.
 
     Args:
-        results: {sample token: entries}, for each sample of the split.
-        use_radar: whether radar was used.
+        boxes: of `camera_boxes`.
+        record: of the image.
+        sample: index of its sample.
+        options: of the project's config.
     """
-    meta = {"use_camera": True, "use_lidar": False, "use_radar": use_radar, "use_map": False, "use_external": False}
-    return {"meta": meta, "results": {token: best_boxes(entries) for token, entries in results.items()}}
+    keep = (boxes["dim"] > 0).all(axis=1)
+    boxes = {name: value[keep] for name, value in boxes.items()}
+    count = len(boxes["score"])
+    # The centre is half a height above the bottom; the published code lifts it by a whole height.
+    lift = boxes["dim"][:, 0] * (1.0 if options.published_center else 0.5)
+    in_camera = boxes["location"] - lift[:, None] * np.array([0, 1, 0])
+    to_world = record["to_world"]
+    sensor = multiply(record["ego_rotation"], record["sensor_rotation"])
+    rotation = [multiply(sensor, about(1, angle)) for angle in boxes["rotation_y"]]
+    label = boxes["class"].astype(np.int64) - 1
+    return WorldBoxes(
+        sample=np.full(count, sample, np.int64),
+        translation=in_camera @ to_world[:3, :3].T + to_world[:3, 3],
+        size=boxes["dim"][:, [1, 2, 0]],
+        rotation=np.array(rotation).reshape(count, 4),
+        velocity=(boxes["velocity"] @ to_world[:3, :3].T)[:, :2],
+        label=label,
+        attribute=np.array([attribute_of(boxes["attribute"][i], label[i]) for i in range(count)], dtype=np.int64),
+        score=boxes["score"],
+        sensor=np.full(count, record["sensor_id"], np.int64),
+    )
+
+
+def attribute_of(logits: Array, label: int) -> int:
+    """Return the id of the likeliest attribute that a class (index) may have, 0 where it has none."""
+    first, end = ATTRIBUTES_OF[CLASSES[label]]
+    return 1 + first + int(np.argmax(logits[first:end])) if end > first else 0
