@@ -30,8 +30,8 @@ from watched_train import SAVE_MOMENTS
 
 from steploop.config import CfgNode
 from steploop.engine import default_argument_parser, setup_config
-from steploop.engine.checkpoint.durable import _TEMPORARY
-from steploop.engine.period import every
+from steploop.engine.run.files import _TEMPORARY
+from steploop.engine.train_loop import every
 from steploop.projects.reid import add_reid_config
 
 HERE = Path(__file__).resolve().parent

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from steploop.engine import HookBase, clear_errors, comm, default_argument_parser, default_setup, launch, setup_config
-from steploop.engine.checkpoint import durable, writer
+from steploop.engine.checkpoint import writer
+from steploop.engine.run import files
 from steploop.projects.reid import add_reid_config
 from steploop.projects.reid.trainer import ReidTrainer
 
@@ -106,7 +107,7 @@ class SaveWatch:
 
     @staticmethod
     def _is_temporary(path: Any, name: str) -> bool:
-        return Path(path).name.startswith(f".{name}.") and bool(durable._TEMPORARY.match(Path(path).name))
+        return Path(path).name.startswith(f".{name}.") and bool(files._TEMPORARY.match(Path(path).name))
 
     def _reach(self, moment: str) -> None:
         if moment == self._moment:

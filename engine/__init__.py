@@ -1,158 +1,198 @@
 """The training engine: a loop with hooks, and what a run needs around it."""
 
-from steploop.config import resolve_device
+from steploop.config import resolve_device as resolve_device
 
-from . import comm, hooks
-from .arguments import default_argument_parser
-from .checkpoint import Checkpointer
-from .comm import (
-    all_gather,
-    create_local_process_group,
-    gather,
-    gather_tensor,
-    get_local_rank,
-    get_local_size,
-    get_rank,
-    get_world_size,
-    is_main_process,
-    reduce_dict,
-    shared_random_seed,
-    synchronize,
+from . import hooks as hooks
+from .checkpoint import Checkpointer as Checkpointer
+from .cli.arguments import default_argument_parser as default_argument_parser
+from .cli.errors import clear_errors as clear_errors
+from .cli.setup import default_setup as default_setup
+from .cli.setup import setup_config as setup_config
+from .defaults.predictor import DefaultPredictor as DefaultPredictor
+from .defaults.trainer import DefaultTrainer as DefaultTrainer
+from .distributed import comm as comm
+from .distributed.comm import (
+    all_gather as all_gather,
 )
-from .command import clear_errors
-from .ddp import create_ddp_model
-from .defaults import DefaultTrainer
-from .environment import collect_env_info
-from .evaluator import (
-    DatasetEvaluator,
-    DatasetEvaluators,
-    flatten_results_dict,
-    inference_context,
-    inference_on_dataset,
-    print_csv_format,
-    verify_results,
+from .distributed.comm import (
+    create_local_process_group as create_local_process_group,
 )
-from .events import EventStorage, EventWriter, get_event_storage, has_event_storage
-from .history import HistoryBuffer
-from .hook_base import HookBase
+from .distributed.comm import (
+    gather as gather,
+)
+from .distributed.comm import (
+    gather_tensor as gather_tensor,
+)
+from .distributed.comm import (
+    get_local_rank as get_local_rank,
+)
+from .distributed.comm import (
+    get_local_size as get_local_size,
+)
+from .distributed.comm import (
+    get_rank as get_rank,
+)
+from .distributed.comm import (
+    get_world_size as get_world_size,
+)
+from .distributed.comm import (
+    is_main_process as is_main_process,
+)
+from .distributed.comm import (
+    reduce_dict as reduce_dict,
+)
+from .distributed.comm import (
+    shared_random_seed as shared_random_seed,
+)
+from .distributed.comm import (
+    synchronize as synchronize,
+)
+from .distributed.ddp import create_ddp_model as create_ddp_model
+from .distributed.launch import DEFAULT_TIMEOUT as DEFAULT_TIMEOUT
+from .distributed.launch import launch as launch
+from .evaluation.evaluator import (
+    DatasetEvaluator as DatasetEvaluator,
+)
+from .evaluation.evaluator import (
+    DatasetEvaluators as DatasetEvaluators,
+)
+from .evaluation.evaluator import (
+    flatten_results_dict as flatten_results_dict,
+)
+from .evaluation.evaluator import (
+    inference_context as inference_context,
+)
+from .evaluation.evaluator import (
+    inference_on_dataset as inference_on_dataset,
+)
+from .evaluation.evaluator import (
+    print_csv_format as print_csv_format,
+)
+from .evaluation.evaluator import (
+    verify_results as verify_results,
+)
 from .hooks import (
-    EMA,
-    REQUEUE_EXIT_CODE,
-    BestCheckpointer,
-    CallbackHook,
-    EarlyStopping,
-    EpochRecorder,
-    EvalHook,
-    GradientClipping,
-    IterationTimer,
-    LayerFreeze,
-    LRScheduler,
-    PeriodicCheckpointer,
-    PeriodicWriter,
-    PreciseBN,
-    ProgressBar,
-    StopOnSignal,
-    TimeLimit,
-    TimeSplit,
-    TorchMemoryStats,
-    TorchProfiler,
-    ValidationLoss,
+    EMA as EMA,
 )
-from .launch import DEFAULT_TIMEOUT, launch
-from .logger import log_every_n_seconds, log_first_n, setup_logger
-from .losses import NonFiniteLoss
-from .predictor import DefaultPredictor
-from .seeding import seed_all_rng
-from .setup import default_setup, setup_config
-from .simple_trainer import AMPTrainer, SimpleTrainer
+from .hooks import (
+    REQUEUE_EXIT_CODE as REQUEUE_EXIT_CODE,
+)
+from .hooks import (
+    BestCheckpointer as BestCheckpointer,
+)
+from .hooks import (
+    CallbackHook as CallbackHook,
+)
+from .hooks import (
+    EarlyStopping as EarlyStopping,
+)
+from .hooks import (
+    EpochRecorder as EpochRecorder,
+)
+from .hooks import (
+    EvalHook as EvalHook,
+)
+from .hooks import (
+    GradientClipping as GradientClipping,
+)
+from .hooks import (
+    IterationTimer as IterationTimer,
+)
+from .hooks import (
+    LayerFreeze as LayerFreeze,
+)
+from .hooks import (
+    LRScheduler as LRScheduler,
+)
+from .hooks import (
+    PeriodicCheckpointer as PeriodicCheckpointer,
+)
+from .hooks import (
+    PeriodicWriter as PeriodicWriter,
+)
+from .hooks import (
+    PreciseBN as PreciseBN,
+)
+from .hooks import (
+    ProgressBar as ProgressBar,
+)
+from .hooks import (
+    StopOnSignal as StopOnSignal,
+)
+from .hooks import (
+    TimeLimit as TimeLimit,
+)
+from .hooks import (
+    TimeSplit as TimeSplit,
+)
+from .hooks import (
+    TorchMemoryStats as TorchMemoryStats,
+)
+from .hooks import (
+    TorchProfiler as TorchProfiler,
+)
+from .hooks import (
+    ValidationLoss as ValidationLoss,
+)
+from .metrics.events import (
+    EventStorage as EventStorage,
+)
+from .metrics.events import (
+    EventWriter as EventWriter,
+)
+from .metrics.events import (
+    get_event_storage as get_event_storage,
+)
+from .metrics.events import (
+    has_event_storage as has_event_storage,
+)
+from .metrics.history import HistoryBuffer as HistoryBuffer
+from .metrics.losses import NonFiniteLoss as NonFiniteLoss
+from .metrics.writers import (
+    CommonMetricPrinter as CommonMetricPrinter,
+)
+from .metrics.writers import (
+    CSVWriter as CSVWriter,
+)
+from .metrics.writers import (
+    JSONWriter as JSONWriter,
+)
+from .metrics.writers import (
+    TensorboardXWriter as TensorboardXWriter,
+)
+from .metrics.writers import (
+    build_writers as build_writers,
+)
+from .metrics.writers import (
+    default_writers as default_writers,
+)
+from .run.environment import collect_env_info as collect_env_info
+from .run.logger import (
+    log_every_n_seconds as log_every_n_seconds,
+)
+from .run.logger import (
+    log_first_n as log_first_n,
+)
+from .run.logger import (
+    setup_logger as setup_logger,
+)
+from .run.seeding import seed_all_rng as seed_all_rng
+from .simple_trainer import AMPTrainer as AMPTrainer
+from .simple_trainer import SimpleTrainer as SimpleTrainer
 from .solver import (
-    LRMultiplier,
-    WarmupParamScheduler,
-    build_lr_scheduler,
-    build_optimizer,
-    get_default_optimizer_params,
+    LRMultiplier as LRMultiplier,
 )
-from .train_loop import TrainerBase
-from .writers import CommonMetricPrinter, CSVWriter, JSONWriter, TensorboardXWriter, build_writers, default_writers
-
-__all__ = [
-    "DEFAULT_TIMEOUT",
-    "EMA",
-    "REQUEUE_EXIT_CODE",
-    "AMPTrainer",
-    "BestCheckpointer",
-    "CSVWriter",
-    "CallbackHook",
-    "Checkpointer",
-    "CommonMetricPrinter",
-    "DatasetEvaluator",
-    "DatasetEvaluators",
-    "DefaultPredictor",
-    "DefaultTrainer",
-    "EarlyStopping",
-    "EpochRecorder",
-    "EvalHook",
-    "EventStorage",
-    "EventWriter",
-    "GradientClipping",
-    "HistoryBuffer",
-    "HookBase",
-    "IterationTimer",
-    "JSONWriter",
-    "LRMultiplier",
-    "LRScheduler",
-    "LayerFreeze",
-    "NonFiniteLoss",
-    "PeriodicCheckpointer",
-    "PeriodicWriter",
-    "PreciseBN",
-    "ProgressBar",
-    "SimpleTrainer",
-    "StopOnSignal",
-    "TensorboardXWriter",
-    "TimeLimit",
-    "TorchMemoryStats",
-    "TorchProfiler",
-    "TimeSplit",
-    "TrainerBase",
-    "ValidationLoss",
-    "WarmupParamScheduler",
-    "all_gather",
-    "build_lr_scheduler",
-    "build_optimizer",
-    "build_writers",
-    "clear_errors",
-    "collect_env_info",
-    "comm",
-    "create_ddp_model",
-    "create_local_process_group",
-    "default_argument_parser",
-    "default_setup",
-    "default_writers",
-    "flatten_results_dict",
-    "gather",
-    "gather_tensor",
-    "get_default_optimizer_params",
-    "get_event_storage",
-    "get_local_rank",
-    "get_local_size",
-    "get_rank",
-    "get_world_size",
-    "has_event_storage",
-    "hooks",
-    "inference_context",
-    "inference_on_dataset",
-    "is_main_process",
-    "launch",
-    "log_every_n_seconds",
-    "log_first_n",
-    "print_csv_format",
-    "reduce_dict",
-    "resolve_device",
-    "seed_all_rng",
-    "setup_config",
-    "setup_logger",
-    "shared_random_seed",
-    "synchronize",
-    "verify_results",
-]
+from .solver import (
+    WarmupParamScheduler as WarmupParamScheduler,
+)
+from .solver import (
+    build_lr_scheduler as build_lr_scheduler,
+)
+from .solver import (
+    build_optimizer as build_optimizer,
+)
+from .solver import (
+    get_default_optimizer_params as get_default_optimizer_params,
+)
+from .train_loop import HookBase as HookBase
+from .train_loop import TrainerBase as TrainerBase

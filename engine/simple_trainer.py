@@ -9,9 +9,9 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from .events import get_event_storage
-from .losses import Losses, mean_outputs, split_outputs, total
-from .skipping import StepSkipper
+from .metrics.events import get_event_storage
+from .metrics.losses import Losses, mean_outputs, split_outputs, total
+from .solver.skipping import StepSkipper
 from .train_loop import TrainerBase
 
 

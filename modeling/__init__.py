@@ -1,36 +1,25 @@
-"""Registries and the building blocks that more than one project uses."""
+"""Registries and the building blocks that more than one project uses.
 
-from .build import BACKBONE_REGISTRY, META_ARCH_REGISTRY, Backbone, build_backbone, build_model
-from .norm import IBN, FrozenBatchNorm2d, get_norm
-from .pooling import (
-    AdaptiveAvgMaxPool,
-    GeneralizedMeanPooling,
-    GeneralizedMeanPoolingP,
-    GlobalAvgPool,
-    GlobalMaxPool,
-    build_pooling,
-)
-from .precision import full_precision
-from .pretrain import load_pretrained
-from .resnet import ResNet, build_resnet_backbone
+`build.py` has the registries and the contract of a backbone, `backbones/` the feature extractors, `layers/` the layers
+and operators of which they and the projects' models are made.
+"""
 
-__all__ = [
-    "BACKBONE_REGISTRY",
-    "IBN",
-    "META_ARCH_REGISTRY",
-    "AdaptiveAvgMaxPool",
-    "Backbone",
-    "FrozenBatchNorm2d",
-    "GeneralizedMeanPooling",
-    "GeneralizedMeanPoolingP",
-    "GlobalAvgPool",
-    "GlobalMaxPool",
-    "ResNet",
-    "build_backbone",
-    "build_model",
-    "build_pooling",
-    "build_resnet_backbone",
-    "full_precision",
-    "get_norm",
-    "load_pretrained",
-]
+from .backbones.resnet import ResNet as ResNet
+from .backbones.resnet import build_resnet_backbone as build_resnet_backbone
+from .build import BACKBONE_REGISTRY as BACKBONE_REGISTRY
+from .build import META_ARCH_REGISTRY as META_ARCH_REGISTRY
+from .build import Backbone as Backbone
+from .build import ShapeSpec as ShapeSpec
+from .build import build_backbone as build_backbone
+from .build import build_model as build_model
+from .layers.norm import IBN as IBN
+from .layers.norm import FrozenBatchNorm2d as FrozenBatchNorm2d
+from .layers.norm import get_norm as get_norm
+from .layers.pooling import AdaptiveAvgMaxPool as AdaptiveAvgMaxPool
+from .layers.pooling import GeneralizedMeanPooling as GeneralizedMeanPooling
+from .layers.pooling import GeneralizedMeanPoolingP as GeneralizedMeanPoolingP
+from .layers.pooling import GlobalAvgPool as GlobalAvgPool
+from .layers.pooling import GlobalMaxPool as GlobalMaxPool
+from .layers.pooling import build_pooling as build_pooling
+from .layers.precision import full_precision as full_precision
+from .pretrain import load_pretrained as load_pretrained

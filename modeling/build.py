@@ -1,6 +1,9 @@
 """From a config to a network: the two registries and the functions that build from them."""
 
-from torch import nn
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+from torch import Tensor, nn
 
 from steploop.config import CfgNode, Registry, resolve_device
 
@@ -15,14 +18,38 @@ BACKBONE_REGISTRY = Registry("BACKBONE")
 """Feature extractors, by function name: called with the config, they return a `Backbone`."""
 
 
-class Backbone(nn.Module):
-    """A module that maps normalised images (B, 3, H, W) to features (B, out_channels, H', W').
+class ShapeSpec(NamedTuple):
+    """The shape of one output of a backbone.
 
     Attributes:
-        out_channels: set by the subclass.
+        channels: C of (N, C, H, W).
+        stride: pixels of the image per cell of the output, along each axis.
     """
 
-    out_channels: int
+    channels: int
+    stride: int
+
+
+class Backbone(nn.Module, ABC):
+    """A module that maps normalised images (N, C, H, W) to named feature maps.
+
+    A subclass implements `forward` and `output_shape`. Both have the same names in the same order, from fine to coarse.
+    Stages of a ResNet are "stem", "res2", ..., "res5"; other networks use these names for stages of the same stride, so
+    that what is built on top of one backbone fits another.
+    """
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Return the feature maps (N, channels, H / stride, W / stride), rounded as the network rounds, by name."""
+
+    @abstractmethod
+    def output_shape(self) -> dict[str, ShapeSpec]:
+        """Return channels and stride of each output, by name; no forward pass is needed."""
+
+    @property
+    def last_output(self) -> str:
+        """The name of the last (coarsest) output, which a model with a single feature map takes."""
+        return next(reversed(self.output_shape()))
 
 
 def build_model(cfg: CfgNode) -> nn.Module:

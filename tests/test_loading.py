@@ -78,10 +78,10 @@ def test_pytest_loads_every_module_once() -> None:
 
 
 def test_a_second_copy_is_found() -> None:
-    comm = str(ROOT / "engine" / "comm.py")
-    assert second_copies({"steploop.engine.comm": comm}) == []
-    assert second_copies({"engine.comm": comm}) == ["engine/comm.py is loaded as engine.comm"]
-    assert second_copies({"steploop.engine.comm": comm, "comm": comm}) == [
-        "engine/comm.py is loaded as comm, steploop.engine.comm"
+    comm = str(ROOT / "engine" / "distributed" / "comm.py")
+    assert second_copies({"steploop.engine.distributed.comm": comm}) == []
+    assert second_copies({"engine.comm": comm}) == ["engine/distributed/comm.py is loaded as engine.comm"]
+    assert second_copies({"steploop.engine.distributed.comm": comm, "comm": comm}) == [
+        "engine/distributed/comm.py is loaded as comm, steploop.engine.distributed.comm"
     ]
     assert bare_names(["reid.trainer", "engine", "steploop.engine", "database"]) == {"reid.trainer", "engine"}

@@ -1,41 +1,38 @@
-"""Checkpoints that are never half written, never half read, and run nothing."""
+"""Checkpoints: written whole or not at all, verified when read, and loaded without running code.
 
-from .background import BackgroundTask, KeptBuffers
-from .checkpointer import Checkpointer
-from .durable import clean_temporary, sync_folder, write_atomically, write_text_atomically
-from .errors import CheckpointError, DamagedCheckpoint, NoValidCheckpoint, UnsafeCheckpoint
-from .ownership import FolderLock
-from .periodic import PeriodicCheckpointer
-from .plain import to_plain
-from .reader import read_checkpoint
-from .resume import find_newest_valid
-from .retention import prune
-from .verify import verify_file
-from .weights import IncompatibleKeys, incompatible_table, load_weights, unwrap
-from .writer import write_checkpoint
+`checkpointer.py` is the entry point: it saves and loads. `writer.py` and `reader.py` know the file format.
+"""
 
-__all__ = [
-    "BackgroundTask",
-    "CheckpointError",
-    "Checkpointer",
-    "DamagedCheckpoint",
-    "FolderLock",
-    "IncompatibleKeys",
-    "KeptBuffers",
-    "NoValidCheckpoint",
-    "PeriodicCheckpointer",
-    "UnsafeCheckpoint",
-    "clean_temporary",
-    "find_newest_valid",
-    "incompatible_table",
-    "load_weights",
-    "prune",
-    "read_checkpoint",
-    "sync_folder",
-    "to_plain",
-    "unwrap",
-    "verify_file",
-    "write_atomically",
-    "write_checkpoint",
-    "write_text_atomically",
-]
+from .background import BackgroundTask as BackgroundTask
+from .background import KeptBuffers as KeptBuffers
+from .checkpointer import Checkpointer as Checkpointer
+from .errors import (
+    CheckpointError as CheckpointError,
+)
+from .errors import (
+    DamagedCheckpoint as DamagedCheckpoint,
+)
+from .errors import (
+    NoValidCheckpoint as NoValidCheckpoint,
+)
+from .errors import (
+    UnsafeCheckpoint as UnsafeCheckpoint,
+)
+from .plain import to_plain as to_plain
+from .reader import read_checkpoint as read_checkpoint
+from .resume import find_newest_valid as find_newest_valid
+from .retention import prune as prune
+from .verify import verify_file as verify_file
+from .weights import (
+    IncompatibleKeys as IncompatibleKeys,
+)
+from .weights import (
+    incompatible_table as incompatible_table,
+)
+from .weights import (
+    load_weights as load_weights,
+)
+from .weights import (
+    unwrap as unwrap,
+)
+from .writer import write_checkpoint as write_checkpoint

@@ -9,22 +9,14 @@ from typing import Any
 
 from torch import nn
 
-from ..comm import is_main_process
+from ..distributed.comm import is_main_process
+from ..run.files import write_text_atomically
 from .background import BackgroundTask, KeptBuffers
-from .durable import write_text_atomically
 from .errors import CheckpointError
 from .plain import to_plain
 from .ranks import attempted_by_all, decided_by_main
 from .reader import read_checkpoint
-from .resume import (
-    POINTER,
-    RESUMABLE,
-    Found,
-    checkpoint_files,
-    find_newest_valid,
-    read_pointer,
-    resumable_files,
-)
+from .resume import POINTER, RESUMABLE, Found, checkpoint_files, find_newest_valid, read_pointer, resumable_files
 from .weights import load_weights, unwrap
 from .writer import write_checkpoint
 

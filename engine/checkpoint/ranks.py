@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from .. import comm
+from ..distributed import comm
 
 T = TypeVar("T")
 

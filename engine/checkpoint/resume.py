@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..small_files import read_small_file
+from ..run.files import read_small_file
 from .errors import CheckpointError, NoValidCheckpoint
 from .reader import peek_checkpoint, read_checkpoint
 
@@ -70,6 +70,12 @@ def resumable_files(folder: str | os.PathLike[str]) -> tuple[list[Path], list[Pa
         if type(iteration) is int and facts.get(RESUMABLE, True):
             found.append((iteration, path.name, path))
     return [path for *_, path in sorted(found, reverse=True)], unreadable
+
+
+def holds_checkpoint(folder: Path) -> bool:
+    """Say whether there is a checkpoint, whole or damaged, that a run might go on from."""
+    found, unreadable = resumable_files(folder)
+    return bool(found or unreadable or (folder / POINTER).exists())
 
 
 def find_newest_valid(folder: str | os.PathLike[str]) -> Found | None:

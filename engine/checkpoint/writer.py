@@ -5,7 +5,7 @@ from typing import Any, BinaryIO
 
 import torch
 
-from .durable import write_atomically
+from ..run.files import write_atomically
 
 
 def write_checkpoint(path: str | os.PathLike[str], plain: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from ..hook_base import HookBase
+from ..train_loop import HookBase
 
 Callback = Callable[[Any], None]
 

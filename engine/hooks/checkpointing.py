@@ -1,33 +1,81 @@
-"""When checkpoints are written."""
+"""Checkpoints at the end of each period, at the end of the run, and where a run was stopped."""
 
 import logging
 from pathlib import Path
 from typing import Any
 
 from ..checkpoint import Checkpointer
-from ..checkpoint import PeriodicCheckpointer as _PeriodicCheckpointer
-from ..checkpoint.errors import CheckpointError
-from ..checkpoint.reader import peek_checkpoint
-from ..checkpoint.retention import periodic_name
-from ..hook_base import HookBase
-from ..period import every
-from .metric import comparison, find_metric
+from ..checkpoint.retention import periodic_iteration, periodic_name, prune
+from ..train_loop import HookBase, every
 from .writing import PeriodicWriter
 
 logger = logging.getLogger(__name__)
 
 
-class PeriodicCheckpointer(_PeriodicCheckpointer, HookBase):
-    """Saves every `period` steps, at the last one, and where a run was stopped.
+class PeriodicCheckpointer(HookBase):
+    """Saves `{prefix}_{iteration:07d}` every `period` iterations and `{prefix}_final` at the last one.
 
-    Takes the arguments of `steploop.engine.checkpoint.PeriodicCheckpointer`. Before a checkpoint becomes visible, the
-    registered writers are flushed: the metrics of a step are never behind its weights.
+    The last iteration is saved once: as the final file, also where the period hits it. A periodic save that fails for
+    want of space or permission is an error in the log, and the training goes on; the final one raises.
 
-    It acts after all other hooks. What one of them did at a step (an evaluation, a best metric, a line of metrics) is
-    not done again by a run that resumes from that step's checkpoint, so it must be in it.
+    The hook acts after all other hooks. What one of them did at a step (an evaluation, a best metric, a line of
+    metrics) is not done again by a run that resumes from that step's checkpoint, so it must be in it. Before a
+    checkpoint becomes visible, the registered writers are flushed: a step's metrics are never behind its weights.
+
+    Args:
+        checkpointer: what saves.
+        period: in iterations; 0: only at the end.
+        max_iter: the length of the training; None: there is no final file.
+        max_to_keep: how many periodic files stay, counting those of earlier runs in the folder; None: all.
+        file_prefix: what the names begin with.
     """
 
     turn = 2
+
+    def __init__(
+        self,
+        checkpointer: Checkpointer,
+        period: int,
+        max_iter: int | None = None,
+        max_to_keep: int | None = None,
+        file_prefix: str = "model",
+    ) -> None:
+        if period < 0:
+            raise ValueError(f"a period is a number of iterations, or 0 for only at the end; got {period}")
+        if max_to_keep is not None and max_to_keep < 1:
+            raise ValueError(f"max_to_keep is a number of files, at least 1, or None for all; got {max_to_keep}")
+        self.checkpointer = checkpointer
+        self.period = int(period)
+        self.max_iter = max_iter
+        self.max_to_keep = max_to_keep
+        self.file_prefix = file_prefix
+        checkpointer.after_durable.append(self._prune)
+
+    def step(self, iteration: int, **kwargs: Any) -> None:
+        """Save if it is time to; call it after each iteration.
+
+        Args:
+            iteration: the iteration just completed, from 0.
+            kwargs: saved with it.
+
+        Raises:
+            OSError: the final checkpoint could not be written.
+        """
+        iteration = int(iteration)
+        if self.max_iter is not None and iteration >= self.max_iter - 1:
+            self._settle()
+            self.checkpointer.save(f"{self.file_prefix}_final", iteration=iteration, **kwargs)
+            self.checkpointer.wait()
+        elif every(self.period, iteration):
+            self._settle()
+            try:
+                self.checkpointer.save(periodic_name(self.file_prefix, iteration), iteration=iteration, **kwargs)
+            except OSError as error:
+                self._report(error)
+
+    def save(self, name: str, **kwargs: Any) -> None:
+        """Save outside the schedule; arguments as for `Checkpointer.save`."""
+        self.checkpointer.save(name, **kwargs)
 
     def before_train(self) -> None:
         """Learn the length of the run."""
@@ -54,97 +102,24 @@ class PeriodicCheckpointer(_PeriodicCheckpointer, HookBase):
             if isinstance(hook, PeriodicWriter):
                 hook.flush()
 
+    def _settle(self) -> None:
+        """Wait for a save in flight; where it was asynchronous, this is where its error appears."""
+        try:
+            self.checkpointer.wait()
+        except OSError as error:
+            self._report(error)
 
-class BestCheckpointer(HookBase):
-    """Keeps the checkpoint with the best value of one metric; remembers it over a resume.
+    def _report(self, error: OSError) -> None:
+        logger.error("A periodic checkpoint could not be written, the training goes on without it: %s", error)
 
-    Register it after the hook that measures the metric (an EvalHook, a ValidationLoss), with the same period; for
-    several metrics one for each, with files of different names. A run never goes on from such a file by itself.
-
-    Args:
-        eval_period: the period of that hook; 0 looks at the end of the run only.
-        checkpointer: saves the file.
-        val_metric: the name of the scalar, such as "market1501/mAP".
-        mode: "max" or "min".
-        file_prefix: the name of the file, without ".pth".
-
-    Raises:
-        ValueError: the mode is neither of the two.
-    """
-
-    def __init__(
-        self,
-        eval_period: int,
-        checkpointer: Checkpointer,
-        val_metric: str,
-        mode: str = "max",
-        file_prefix: str = "model_best",
-    ) -> None:
-        self._period = eval_period
-        self._checkpointer = checkpointer
-        self._val_metric = val_metric
-        self._is_better = comparison(mode)
-        self._file_prefix = file_prefix
-        # Named by the file, so that two of them cannot write into one.
-        self.name = type(self).__name__ if file_prefix == "model_best" else f"{type(self).__name__} {file_prefix}"
-        self.best_metric: float | None = None
-        self.best_iter: int | None = None
-
-    def before_train(self) -> None:
-        """Recall the final evaluation of a run that is made longer: its best came after its last checkpoint."""
-        path = Path(self._checkpointer.save_dir, f"{self._file_prefix}.pth")
-        start = self.trainer.start_iter
-        if start == 0 or not path.is_file():
+    def _prune(self, written: Path) -> None:
+        is_ours = periodic_iteration(written.name, self.file_prefix) is not None
+        if self.max_to_keep is None or not (is_ours or written.name == f"{self.file_prefix}_final.pth"):
             return
         try:
-            facts = peek_checkpoint(path)
-        except (CheckpointError, OSError) as error:
-            logger.warning("What was the best %s cannot be read again: %s", self._val_metric, error)
+            removed = prune(written, self.file_prefix, self.max_to_keep)
+        except OSError as error:
+            logger.warning("An old checkpoint could not be removed: %s", error)
             return
-        if (facts.get("val_metric"), facts.get("best_iter"), facts.get("iteration")) == (
-            self._val_metric, start, start - 1
-        ):  # fmt: skip
-            self.best_metric, self.best_iter = facts["best_metric"], start
-
-    def after_step(self) -> None:
-        """Look at the metric after a periodic evaluation; at the last step only if that was not left to the end."""
-        if self.is_last_iter():
-            if self.trainer.storage.latest().get(self._val_metric, (0.0, -1))[1] == self.trainer.iter:
-                self._check()
-        elif self.every(self._period):
-            self._check()
-
-    def after_train(self) -> None:
-        """Look at the metric after the final evaluation."""
-        if self.is_finished():
-            self._check()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the best value, its iteration and its name."""
-        return {} if self.best_iter is None else self._best()
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over the best value and its iteration, if they are of the same metric."""
-        earlier = state_dict.get("val_metric", self._val_metric)
-        if earlier != self._val_metric:
-            logger.warning(
-                "%s.pth is the best by %s so far, from now on by %s", self._file_prefix, earlier, self._val_metric
-            )
-            return
-        self.best_metric, self.best_iter = state_dict["best_metric"], state_dict["best_iter"]
-
-    def _best(self) -> dict[str, Any]:
-        return {"best_metric": self.best_metric, "best_iter": self.best_iter, "val_metric": self._val_metric}
-
-    def _check(self) -> None:
-        found = find_metric(self.trainer.storage, self._val_metric, type(self).__name__)
-        if found is None:
-            return
-        value, iteration = found
-        if value != value or iteration == self.best_iter:
-            return
-        if self.best_metric is None or self._is_better(value, self.best_metric):
-            self.best_metric, self.best_iter = value, iteration
-            completed = self.trainer.completed_iter
-            self._checkpointer.save(self._file_prefix, tag_last=False, iteration=completed, **self._best())
-            logger.info("New best %s: %.5g at iteration %d", self._val_metric, value, iteration)
+        if removed:
+            logger.info("Removed old checkpoints: %s", ", ".join(removed))

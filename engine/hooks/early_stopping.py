@@ -3,8 +3,8 @@
 import logging
 from typing import Any
 
-from .. import comm
-from ..hook_base import HookBase
+from ..distributed import comm
+from ..train_loop import HookBase
 from .metric import comparison, find_metric
 from .writing import PeriodicWriter
 

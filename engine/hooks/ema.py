@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..checkpoint import unwrap
-from ..hook_base import HookBase
+from ..train_loop import HookBase
 
 
 class EMA(HookBase):

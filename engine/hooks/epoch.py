@@ -1,6 +1,6 @@
 """The epoch beside the iteration."""
 
-from ..hook_base import HookBase
+from ..train_loop import HookBase
 
 
 class EpochRecorder(HookBase):

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .. import comm
-from ..evaluator import flatten_results_dict
-from ..hook_base import HookBase
+from ..distributed import comm
+from ..evaluation.evaluator import flatten_results_dict
+from ..train_loop import HookBase
 
 
 class EvalHook(HookBase):

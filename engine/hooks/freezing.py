@@ -9,7 +9,7 @@ from torch.nn.parallel import DistributedDataParallel
 from steploop.config.errors import nearest
 
 from ..checkpoint import unwrap
-from ..hook_base import HookBase
+from ..train_loop import HookBase
 
 logger = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from ..hook_base import HookBase
+from ..train_loop import HookBase
 
 
 class GradientClipping(HookBase):

@@ -5,9 +5,9 @@ from typing import Any
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler as TorchLRScheduler
 
-from ..hook_base import HookBase
 from ..solver.lr_scheduler import LRMultiplier
 from ..solver.momentum import momentum_of
+from ..train_loop import HookBase
 
 
 class LRScheduler(HookBase):

@@ -4,7 +4,7 @@ import logging
 
 import torch
 
-from ..hook_base import HookBase
+from ..train_loop import HookBase
 
 logger = logging.getLogger(__name__)
 

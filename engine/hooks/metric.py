@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from steploop.config.errors import nearest
 
-from ..events import EventStorage
+from ..metrics.events import EventStorage
 
 logger = logging.getLogger(__name__)
 

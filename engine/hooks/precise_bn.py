@@ -7,8 +7,8 @@ from typing import Any
 from torch import nn
 
 from ..checkpoint import unwrap
-from ..hook_base import HookBase
-from .side_pass import kept_buffers, side_pass
+from ..evaluation.side_pass import kept_buffers, side_pass
+from ..train_loop import HookBase
 
 logger = logging.getLogger(__name__)
 

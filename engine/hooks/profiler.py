@@ -6,8 +6,8 @@ from typing import Any
 
 from torch.profiler import ProfilerActivity, profile, supported_activities, tensorboard_trace_handler
 
-from .. import comm
-from ..hook_base import HookBase
+from ..distributed import comm
+from ..train_loop import HookBase
 
 
 class TorchProfiler(HookBase):

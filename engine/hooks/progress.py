@@ -3,9 +3,9 @@
 import sys
 from typing import Any
 
-from .. import comm
-from ..hook_base import HookBase
-from ..logger import set_console_writer
+from ..distributed import comm
+from ..run.logger import set_console_writer
+from ..train_loop import HookBase
 
 
 class ProgressBar(HookBase):

@@ -8,8 +8,8 @@ import time
 from types import FrameType
 from typing import Any
 
-from ..hook_base import HookBase
-from ..spawn import SAME_SIGNAL_SECONDS
+from ..distributed.spawn import SAME_SIGNAL_SECONDS
+from ..train_loop import HookBase
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ..hook_base import HookBase
+from ..train_loop import HookBase
 
 PHASES = ("data", "forward", "backward", "optimizer", "hooks")
 

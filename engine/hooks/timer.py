@@ -4,7 +4,7 @@ import datetime
 import logging
 import time
 
-from ..hook_base import HookBase
+from ..train_loop import HookBase
 
 logger = logging.getLogger(__name__)
 

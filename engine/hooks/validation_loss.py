@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .. import comm
 from ..checkpoint import unwrap
-from ..ddp import synchronize_buffers
-from ..events import VALIDATION
-from ..hook_base import HookBase
-from ..losses import split_outputs, total
-from .side_pass import at_rest, kept_buffers, side_pass
+from ..distributed import comm
+from ..distributed.ddp import synchronize_buffers
+from ..evaluation.side_pass import at_rest, kept_buffers, side_pass
+from ..metrics.events import VALIDATION
+from ..metrics.losses import split_outputs, total
+from ..train_loop import HookBase
 
 logger = logging.getLogger(__name__)
 

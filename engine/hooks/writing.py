@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from ..events import EventWriter
-from ..hook_base import HookBase
+from ..metrics.events import EventWriter
+from ..train_loop import HookBase
 
 
 class PeriodicWriter(HookBase):

@@ -1,1 +1,1 @@
-"""Operations of detection networks that need no compiled extension."""
+"""Layers and operators that more than one network uses."""

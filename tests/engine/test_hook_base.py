@@ -1,5 +1,5 @@
 from steploop.engine import HookBase
-from steploop.engine.hook_base import HookList
+from steploop.engine.train_loop import HookList
 
 
 class Acts(HookBase):

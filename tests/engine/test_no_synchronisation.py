@@ -8,7 +8,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from steploop.engine import HookBase
-from steploop.engine.pending import PendingTensors
+from steploop.engine.metrics.pending import PendingTensors
 from tiny import TinyModel
 from tiny_project import TinyTrainer, tiny_cfg
 

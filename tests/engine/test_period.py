@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steploop.engine.period import every, next_end
+from steploop.engine.train_loop import every, next_end
 
 
 def test_the_last_step_of_each_block():

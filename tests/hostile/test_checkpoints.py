@@ -10,8 +10,9 @@ import torch
 
 from fuzzing import CHECKPOINT, CORRECT, POINTER, alarm, tally
 from fuzzing.checkpoints import Model, seeds
-from steploop.engine.checkpoint import Checkpointer, CheckpointError, FolderLock, load_weights, read_checkpoint
+from steploop.engine.checkpoint import Checkpointer, CheckpointError, load_weights, read_checkpoint
 from steploop.engine.checkpoint.resume import find_newest_valid
+from steploop.engine.run.lock import FolderLock
 
 SUPPORT = Path(__file__).parents[1] / "support"
 # pickletools, torch and numpy warn about much of what is tried.
@@ -90,7 +91,7 @@ def test_a_pointer_to_the_lock_does_not_drop_it(tmp_path):
     # Any descriptor of the file that this process closes would.
     (tmp_path / "model.pth").write_bytes(seeds()["ours"])
     (tmp_path / "last_checkpoint").write_text(".lock")
-    code = f"from steploop.engine.checkpoint import FolderLock; FolderLock({str(tmp_path)!r})"
+    code = f"from steploop.engine.run.lock import FolderLock; FolderLock({str(tmp_path)!r})"
     with FolderLock(tmp_path):
         find_newest_valid(tmp_path)
         second = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)

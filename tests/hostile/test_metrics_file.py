@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from fuzzing import CORRECT, METRICS, RECORDS, observe, tally
 from fuzzing.run_files import whole_lines
-from steploop.engine.records import load_results
-from steploop.engine.run_folder import start_run
-from steploop.engine.writers.json_lines import cut_lines
+from steploop.engine.defaults.records import load_results
+from steploop.engine.metrics.writers.json_lines import cut_lines
+from steploop.engine.run.folder import start_run
 
 
 def line(iteration, value):

@@ -15,7 +15,7 @@ from steploop.engine import (
     launch,
     setup_config,
 )
-from steploop.engine.launchers import count_restarts
+from steploop.engine.distributed.launchers import count_restarts
 from tiny_project import TinyTrainer
 
 PAUSE = threading.Event()

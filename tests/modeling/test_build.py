@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from steploop.config import get_cfg
-from steploop.modeling import BACKBONE_REGISTRY, META_ARCH_REGISTRY, build_backbone, build_model
+from steploop.modeling import BACKBONE_REGISTRY, META_ARCH_REGISTRY, ShapeSpec, build_backbone, build_model
 
 
 @META_ARCH_REGISTRY.register()
@@ -32,7 +32,7 @@ def test_build_backbone_gives_the_resnet_of_the_config():
     cfg.MODEL.BACKBONE.DEPTH = 18
     cfg.MODEL.BACKBONE.WIDTH = 4
     assert "build_resnet_backbone" in BACKBONE_REGISTRY
-    assert build_backbone(cfg).out_channels == 32
+    assert build_backbone(cfg).output_shape() == {"res5": ShapeSpec(channels=32, stride=32)}
 
 
 @pytest.mark.parametrize("build, key", [(build_model, "META_ARCHITECTURE"), (build_backbone, "BACKBONE.NAME")])

@@ -13,14 +13,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from steploop.engine.checkpoint import (
-    Checkpointer,
-    PeriodicCheckpointer,
-    clean_temporary,
-    find_newest_valid,
-    verify_file,
-)
+from steploop.engine.checkpoint import Checkpointer, find_newest_valid, verify_file
 from steploop.engine.checkpoint import writer as checkpoint_writer
+from steploop.engine.hooks import PeriodicCheckpointer
+from steploop.engine.run.files import clean_temporary
 
 
 def _watch(event: Callable[[], None]) -> None:

@@ -10,8 +10,9 @@ from torch import nn
 
 from steploop.engine import BestCheckpointer, DatasetEvaluator, comm, hooks
 from steploop.engine.checkpoint import unwrap
-from steploop.engine.run_folder import holds_checkpoint, start_run
-from steploop.engine.seeding import seed_all_rng
+from steploop.engine.checkpoint.resume import holds_checkpoint
+from steploop.engine.run.folder import start_run
+from steploop.engine.run.seeding import seed_all_rng
 from tiny_project import TinyTrainer, tiny_cfg
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -1,4 +1,4 @@
-"""What the processes of tests/engine/test_launch.py and test_comm.py run: spawned processes import it by name."""
+"""What the processes of test_launch.py and test_comm.py (tests/engine/distributed) run: they import it by name."""
 
 import contextlib
 import json
@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 
 from steploop.engine import comm
-from steploop.engine.launch import launch
+from steploop.engine.distributed.launch import launch
 
 _POOL = ThreadPoolExecutor(max_workers=1)
 

@@ -1,4 +1,4 @@
-"""What the ranks of tests/engine/test_reduction.py do."""
+"""What the ranks of tests/engine/metrics/test_reduction.py do."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from steploop.engine import EventStorage, comm, hooks
-from steploop.engine.reduction import MetricReducer
+from steploop.engine.metrics.reduction import MetricReducer
 from tiny import tiny_trainer
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from steploop.data import read_image
-from steploop.engine.checkpoint.durable import write_atomically
+from steploop.engine.run.files import write_atomically
 
 from .data.items import ReidItem
 from .data.report import Report

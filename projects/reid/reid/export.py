@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from steploop.engine.checkpoint import sync_folder
+from steploop.engine.run.files import sync_folder
 
 if TYPE_CHECKING:
     from .predictor import ReidPredictor

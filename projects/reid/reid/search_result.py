@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from steploop.engine.checkpoint import write_atomically
+from steploop.engine.run.files import write_atomically
 
 from .search import Match
 from .visualization import RankedImage, RankedQuery, draw_rank_list

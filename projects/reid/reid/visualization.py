@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from steploop.data import read_image
-from steploop.engine.checkpoint.durable import write_atomically
+from steploop.engine.run.files import write_atomically
 
 from .evaluation import Retrieval, pairwise_distance
 

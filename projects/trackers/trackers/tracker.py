@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from steploop.config import CfgNode
-from steploop.engine.writers import NewValuesWriter
+from steploop.engine.metrics.writers import NewValuesWriter
 
 from .courier import Courier
 

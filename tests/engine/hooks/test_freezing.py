@@ -4,7 +4,7 @@ from torch import nn
 
 from exact_runs import PLAIN, ExactTrainer, differences, train
 from steploop.engine import LayerFreeze, hooks
-from steploop.engine.ddp import ddp_options
+from steploop.engine.distributed.ddp import ddp_options
 from tiny import tiny_trainer
 from tiny_project import tiny_cfg
 

@@ -6,7 +6,8 @@ from torch import nn
 
 from exact_runs import EVALUATED, differences, train
 from steploop.config import get_cfg
-from steploop.engine import PreciseBN, default_hooks, hooks
+from steploop.engine import PreciseBN, hooks
+from steploop.engine.defaults import hooks as default_hooks
 from tiny import TinyLoader, tiny_trainer
 
 

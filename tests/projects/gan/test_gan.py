@@ -11,7 +11,7 @@ from torch import nn
 
 from exact_runs import differences
 from steploop.engine import Checkpointer, JSONWriter, PeriodicCheckpointer, PeriodicWriter, hooks
-from steploop.engine.seeding import seed_all_rng
+from steploop.engine.run.seeding import seed_all_rng
 from steploop.projects.gan.points import CORNERS, draw, measure, ring
 from steploop.projects.gan.trainer import GanTrainer, mlp
 

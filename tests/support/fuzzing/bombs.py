@@ -22,9 +22,9 @@ from steploop.config import load_yaml
 from steploop.data.image import read_image
 from steploop.engine.checkpoint import read_checkpoint
 from steploop.engine.checkpoint.resume import read_pointer
-from steploop.engine.records import load_results
-from steploop.engine.run_folder import start_run
-from steploop.engine.writers.json_lines import cut_lines
+from steploop.engine.defaults.records import load_results
+from steploop.engine.metrics.writers.json_lines import cut_lines
+from steploop.engine.run.folder import start_run
 
 # Beyond what the process has when it begins.
 ALLOWANCE = 400 << 20

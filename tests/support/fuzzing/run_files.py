@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from steploop.config import ConfigError, diff_configs, format_diff, get_cfg, load_yaml
-from steploop.engine.checkpoint import FolderLock
-from steploop.engine.records import load_results
-from steploop.engine.run_folder import LOCK, PREVIOUS, holds_checkpoint, start_run
-from steploop.engine.writers.json_lines import cut_lines
+from steploop.engine.checkpoint.resume import holds_checkpoint
+from steploop.engine.defaults.records import load_results
+from steploop.engine.metrics.writers.json_lines import cut_lines
+from steploop.engine.run.folder import LOCK, PREVIOUS, start_run
+from steploop.engine.run.lock import FolderLock
 
 from .harness import Kind
 from .mutations import mutate_bytes, odd_text, pick

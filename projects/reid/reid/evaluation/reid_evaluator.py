@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from steploop.engine import comm
-from steploop.engine.evaluator import DatasetEvaluator
+from steploop.engine.evaluation.evaluator import DatasetEvaluator
 
 from ..data.items import ReidItem
 from .distances import METRICS

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from steploop.config import CfgNode, configurable
-from steploop.modeling import META_ARCH_REGISTRY, build_backbone
+from steploop.modeling import META_ARCH_REGISTRY, Backbone, build_backbone
 
 from .build_losses import Loss, build_losses
 from .heads import build_heads
@@ -20,7 +20,7 @@ class Baseline(nn.Module):
     """The bag-of-tricks baseline (arXiv:1903.07071): one feature map, one head.
 
     Args:
-        backbone: maps normalised images (B, 3, H, W) to a feature map.
+        backbone: maps normalised images (B, 3, H, W) to feature maps, of which the last is taken.
         heads: maps it to an embedding, or to `HeadOutputs` in train mode.
         losses: by name, functions of `HeadOutputs` and targets.
         pixel_mean: mean of each channel, in 0..255.
@@ -38,7 +38,7 @@ class Baseline(nn.Module):
     @configurable
     def __init__(
         self,
-        backbone: nn.Module,
+        backbone: Backbone,
         heads: nn.Module,
         *,
         losses: Mapping[str, Loss],
@@ -52,6 +52,7 @@ class Baseline(nn.Module):
         self.test_turns = test_turns
         self.backbone = backbone
         self.heads = heads
+        self._feature = backbone.last_output
         self.losses = dict(losses)
         # Not in checkpoints: the config says them, and published weights do not hold them.
         self.register_buffer("pixel_mean", torch.tensor(pixel_mean).view(-1, 1, 1), persistent=False)
@@ -63,7 +64,7 @@ class Baseline(nn.Module):
         backbone = build_backbone(cfg)
         return {
             "backbone": backbone,
-            "heads": build_heads(cfg, backbone.out_channels),
+            "heads": build_heads(cfg, backbone.output_shape()[backbone.last_output].channels),
             "losses": build_losses(cfg),
             "pixel_mean": cfg.MODEL.PIXEL_MEAN,
             "pixel_std": cfg.MODEL.PIXEL_STD,
@@ -86,7 +87,7 @@ class Baseline(nn.Module):
         images = self.normalize(batch["images"])
         if not self.training:
             return self._embed(images)
-        feature_map = self.backbone(images)
+        feature_map = self._feature_map(images)
         if "targets" not in batch:
             raise KeyError('a batch in train mode needs "targets" beside "images": call model.eval() to get embeddings')
         targets = batch["targets"].to(feature_map.device, non_blocking=True)
@@ -95,11 +96,14 @@ class Baseline(nn.Module):
         correct = outputs.pred_class_logits.argmax(dim=1) == targets
         return losses, {"cls_accuracy": correct.float().mean()}
 
+    def _feature_map(self, images: Tensor) -> Tensor:
+        return self.backbone(images)[self._feature]
+
     def _embed(self, images: Tensor) -> Tensor:
         if self.test_turns == 1:
-            return self.heads(self.backbone(images))
+            return self.heads(self._feature_map(images))
         quarters = range(0, 4, 4 // self.test_turns)
-        turned = [self.heads(self.backbone(torch.rot90(images, quarter, dims=(2, 3)))) for quarter in quarters]
+        turned = [self.heads(self._feature_map(torch.rot90(images, quarter, dims=(2, 3)))) for quarter in quarters]
         return torch.cat([nn.functional.normalize(embedding) for embedding in turned], dim=1)
 
     def normalize(self, images: Tensor) -> Tensor:

@@ -1,0 +1,139 @@
+"""From a command line to a run that may begin."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from steploop.config import CfgNode, ConfigError, diff_configs, format_diff, get_cfg, load_yaml, resolve_device
+
+from ..checkpoint.resume import holds_checkpoint
+from ..defaults.acceleration import set_float32_precision
+from ..distributed import comm
+from ..distributed.launchers import count_restarts
+from ..run.environment import collect_env_info
+from ..run.files import write_text_atomically
+from ..run.folder import hold, start_run
+from ..run.logger import close_logger, setup_logger
+from ..run.seeding import enable_determinism, seed_all_rng
+from .flags import apply_flags, check_flags, trial_folder
+
+logger = logging.getLogger(__name__)
+
+
+def setup_config(args: argparse.Namespace, *add_keys: Callable[[CfgNode], None]) -> CfgNode:
+    """Return the frozen config of a command line: defaults, then the file, the overrides, and what the flags stand for.
+
+    What was left open is filled in where it can be known before any process is started: OUTPUT_DIR (output/<name of
+    the config file>) and MODEL.DEVICE ("auto"). With --print-config, the config is printed and the program ends. A
+    program that a scheduler started again is told to resume.
+
+    Args:
+        args: of `default_argument_parser`.
+        add_keys: functions that add a project's keys.
+
+    Raises:
+        ValueError, KeyError, TypeError, FileNotFoundError: the config is wrong, with the place and the remedy; or
+            flags contradict each other or an override.
+    """
+    check_flags(args)
+    cfg = get_cfg()
+    for add in add_keys:
+        add(cfg)
+    if args.config_file:
+        cfg.merge_from_file(args.config_file)
+    cfg.merge_from_list(args.opts)
+    apply_flags(cfg, args)
+    if not cfg.OUTPUT_DIR:
+        cfg.OUTPUT_DIR = str(Path("output", Path(args.config_file).stem if args.config_file else "default"))
+    if getattr(args, "fast_dev_run", 0):
+        cfg.OUTPUT_DIR = trial_folder(cfg.OUTPUT_DIR)
+    if args.eval_only and not cfg.DATASETS.TEST:
+        raise ValueError("--eval-only evaluates on the sets of DATASETS.TEST, which is empty: name at least one")
+    cfg.MODEL.DEVICE = str(resolve_device(cfg.MODEL.DEVICE, args.num_gpus))
+    cfg.freeze()
+    args.resume = args.resume or count_restarts(os.environ) > 0
+    if getattr(args, "print_config", False):
+        print(cfg.dump(), end="")
+        sys.exit(0)
+    return cfg
+
+
+def default_setup(cfg: CfgNode, args: argparse.Namespace) -> None:
+    """Make the output folder, start logging, tell what runs where, and seed everything.
+
+    Called in every process, before anything random is made. A folder that holds another run is emptied into
+    ``previous/`` unless `args` resume it or only evaluate. A negative SEED is replaced, in `cfg`, by one that the main
+    process draws, or on a resume by the one that the run began with. What the config changed since is logged.
+
+    Args:
+        cfg: the config; its SEED may be changed even if it is frozen.
+        args: of `default_argument_parser`.
+
+    Raises:
+        RuntimeError: another process trains in this folder; the error names it.
+    """
+    output_dir = Path(cfg.OUTPUT_DIR)
+    moved = _prepare_folder(output_dir, args) if comm.is_main_process() else None
+    comm.synchronize()
+    close_logger()  # an earlier run of this process may still write where its folder was moved to
+    rank = comm.get_rank()
+    setup_logger(str(output_dir), distributed_rank=rank)
+    if moved is not None:
+        why = " (it had no checkpoint to resume from)" if args.resume else ""
+        logger.info("The folder held an earlier run, which is now in %s%s", moved, why)
+    logger.info("Rank of this process: %d of %d", rank, comm.get_world_size())
+    logger.info("Environment:\n%s", collect_env_info())
+    logger.info("Command line: %s", args)
+    earlier = _earlier_config(output_dir) if args.resume else {}
+    _fix_seed(cfg, earlier.get("SEED"))
+    if earlier and (changes := diff_configs(earlier, cfg)):
+        logger.info("Changed in the config since:\n%s", format_diff(changes))
+    logger.info("Config:\n%s", cfg.dump())
+    if comm.is_main_process() and not args.eval_only:
+        write_text_atomically(output_dir / "config.yaml", cfg.dump())
+        logger.info("Config saved to %s", output_dir / "config.yaml")
+    seed_all_rng(cfg.SEED)
+    if not args.eval_only:
+        torch.backends.cudnn.benchmark = cfg.CUDNN_BENCHMARK
+    if cfg.DETERMINISTIC:
+        enable_determinism()
+    set_float32_precision(cfg.FLOAT32_PRECISION)
+
+
+def _prepare_folder(output_dir: Path, args: argparse.Namespace) -> Path | None:
+    """Take the folder for this run, and return where an earlier one was moved, if there was one."""
+    output_dir.mkdir(parents=True, exist_ok=True)
+    if args.eval_only:
+        return None
+    hold(output_dir)
+    if args.resume and holds_checkpoint(output_dir):
+        return None
+    return start_run(output_dir)
+
+
+def _fix_seed(cfg: CfgNode, earlier: object) -> None:
+    """Fill in an open seed: the one that the run began with, or a new one."""
+    if cfg.SEED >= 0:
+        return
+    frozen = cfg.is_frozen()
+    cfg.defrost()
+    cfg.SEED = earlier if type(earlier) is int and earlier >= 0 else comm.shared_random_seed()
+    if frozen:
+        cfg.freeze()
+    logger.info("SEED was left open; this run uses %d", cfg.SEED)
+
+
+def _earlier_config(output_dir: Path) -> dict[str, Any]:
+    """Return the config that the run in this folder had before; {} if it cannot be read."""
+    path = output_dir / "config.yaml"
+    try:
+        return load_yaml(path)
+    except (OSError, ConfigError) as error:
+        logger.warning("What changed in the config since cannot be told: %s", error)
+        return {}

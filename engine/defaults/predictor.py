@@ -1,0 +1,134 @@
+"""The frame of a predictor: a trained model, and inputs as they come from outside."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch.utils.data import default_collate
+
+from steploop.config import CfgNode
+
+from ..checkpoint import load_weights, read_checkpoint
+from .trainer import DefaultTrainer
+
+logger = logging.getLogger(__name__)
+
+
+class DefaultPredictor:
+    """Runs the trained model of a config on one input or several.
+
+    The model is in eval mode and holds MODEL.WEIGHTS: the averaged ones (EMA) where the file has some, as in an
+    evaluation. A project says how an input becomes a sample::
+
+        class Predictor(DefaultPredictor):
+            trainer_class = Trainer
+
+            def preprocess(self, image): ...
+
+        predictor = Predictor(cfg)
+        predictor(image), predictor([image, image])
+
+    Args:
+        cfg: the config that the model was trained with, MODEL.WEIGHTS set; it is not changed.
+
+    Attributes:
+        trainer_class: whose `build_model` builds the model.
+        cfg: the config, with what the weights add to it (see `complete_config`).
+        model: the model, on MODEL.DEVICE.
+        batch_size: how many samples the model gets at once, from TEST.IMS_PER_BATCH; it bounds the memory.
+
+    Raises:
+        ValueError: MODEL.WEIGHTS is empty, the file is damaged, or its weights are not all of the model's; or
+            TEST.IMS_PER_BATCH is below 1.
+        FileNotFoundError: there is no such file.
+    """
+
+    trainer_class: ClassVar[type[DefaultTrainer]] = DefaultTrainer
+
+    def __init__(self, cfg: CfgNode) -> None:
+        if not cfg.MODEL.WEIGHTS:
+            raise ValueError("a predictor needs trained weights: set MODEL.WEIGHTS to a checkpoint")
+        if cfg.TEST.IMS_PER_BATCH < 1:
+            raise ValueError(f"TEST.IMS_PER_BATCH is at least 1 sample, got {cfg.TEST.IMS_PER_BATCH}")
+        checkpoint = read_checkpoint(cfg.MODEL.WEIGHTS)
+        average = averaged_weights(checkpoint)
+        weights = checkpoint["model"] if average is None else average
+        logger.info("Predicting with the %s of %s", "weights" if average is None else "averaged weights (EMA)",
+                    cfg.MODEL.WEIGHTS)  # fmt: skip
+        self.cfg = self._completed(cfg, weights)
+        self.batch_size = self.cfg.TEST.IMS_PER_BATCH
+        self.model = self.trainer_class.build_model(self.cfg)
+        unfit = load_weights(self.model, weights)
+        if lacking := [*unfit.missing_keys, *(name for name, *_ in unfit.incorrect_shapes)]:
+            raise ValueError(
+                f"{cfg.MODEL.WEIGHTS} lacks weights of this model ({_some(lacking)}), whose predictions would be "
+                "random: give the config that they were trained with"
+            )
+        self.model.eval()
+
+    def __call__(self, inputs: Any) -> Any:
+        """Return what `combine` makes of the outputs for all inputs, `batch_size` of them at a time.
+
+        Args:
+            inputs: a list or tuple of inputs; anything else is a single one.
+
+        Raises:
+            ValueError: the list is empty.
+        """
+        several = inputs if isinstance(inputs, list | tuple) else [inputs]
+        if not several:
+            raise ValueError("there is nothing to predict: the list of inputs is empty")
+        batches = (several[start : start + self.batch_size] for start in range(0, len(several), self.batch_size))
+        return self.combine([self.predict([self.preprocess(one) for one in batch]) for batch in batches])
+
+    def predict(self, samples: Sequence[Any]) -> Any:
+        """Return the outputs, through `postprocess`, for one batch of what `preprocess` returned."""
+        with torch.no_grad():
+            return self.postprocess(self.model(self.collate(samples)))
+
+    # -- what a project overrides -----------------------------------------------------------------------
+
+    @classmethod
+    def complete_config(cls, cfg: CfgNode, weights: Mapping[str, Any]) -> None:
+        """Fill in, in place, what the config left open and the weights tell, such as the number of classes."""
+
+    def preprocess(self, one: Any) -> Any:
+        """Return the sample of one input; every project implements it."""
+        raise NotImplementedError(
+            f"{type(self).__name__} does not know how an input becomes a sample: implement preprocess(self, one)"
+        )
+
+    def collate(self, samples: Sequence[Any]) -> Any:
+        """Return the batch that the model takes; by default torch's way of stacking tensors, dicts and numbers."""
+        return default_collate(list(samples))
+
+    def postprocess(self, outputs: Any) -> Any:
+        """Return the predictions of a batch; by default what the model gave."""
+        return outputs
+
+    def combine(self, outputs: list[Any]) -> Any:
+        """Return one result of those of all batches; by default tensors, one below the other."""
+        return torch.cat(outputs)
+
+    def _completed(self, cfg: CfgNode, weights: Mapping[str, Any]) -> CfgNode:
+        cfg = cfg.clone()
+        frozen = cfg.is_frozen()
+        cfg.defrost()
+        cfg.MODEL.BACKBONE.PRETRAIN_PATH = ""  # would be overwritten, and need not exist where the model is used
+        self.complete_config(cfg, weights)
+        if frozen:
+            cfg.freeze()
+        return cfg
+
+
+def averaged_weights(checkpoint: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the weights that the hook EMA keeps in a checkpoint of `DefaultTrainer`; None where there are none."""
+    average: Any = checkpoint
+    for key in ("trainer", "hooks", "EMA"):
+        average = average.get(key) if isinstance(average, Mapping) else None
+    return average or None
+
+
+def _some(names: list[str], limit: int = 3) -> str:
+    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")

@@ -1,0 +1,332 @@
+"""The trainer that knows a config: it builds everything, and its build_* methods are what a project overrides."""
+
+import contextlib
+import functools
+import logging
+import weakref
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from steploop.config import CfgNode
+
+from .. import hooks
+from ..checkpoint import Checkpointer, unwrap
+from ..distributed import comm
+from ..distributed.ddp import create_ddp_model, ddp_options, synchronize_buffers
+from ..evaluation.evaluator import DatasetEvaluator, verify_results
+from ..evaluation.test_sets import evaluate_test_sets
+from ..metrics.events import EventWriter
+from ..metrics.losses import NonFiniteLoss
+from ..metrics.writers import build_writers
+from ..run.manifest import Manifest
+from ..simple_trainer import SimpleTrainer
+from ..solver import build_lr_scheduler, build_optimizer
+from ..solver.restore import restore_optimizer
+from ..train_loop import HookBase, TrainerBase
+from .acceleration import autocast_precision, compile_model, use_channels_last
+from .epochs import epochs_to_iterations, iterations_per_epoch
+from .hooks import build_early_stopping, default_hooks
+from .overfit import OverfitLoader
+from .records import load_results, report_non_finite, save_results
+from .rescale import rescale_for_world_size
+from .summary import model_table
+
+logger = logging.getLogger(__name__)
+
+
+class DefaultTrainer(TrainerBase):
+    """Builds model, optimizer, loader, schedule and hooks from a config, and trains.
+
+    A project subclasses it and overrides what differs::
+
+        class Trainer(DefaultTrainer):
+            @classmethod
+            def build_evaluator(cls, cfg, dataset_name): ...
+
+        trainer = Trainer(cfg)
+        trainer.resume_or_load(resume=args.resume)
+        trainer.train()
+
+    Args:
+        cfg: a config with the keys of `steploop.config.get_cfg`, after `default_setup`.
+
+    Attributes:
+        cfg, model, optimizer, data_loader, scheduler, checkpointer: what was built.
+    """
+
+    def __init__(self, cfg: CfgNode) -> None:
+        super().__init__()
+        cfg = self.auto_scale_workers(cfg, comm.get_world_size())
+        self.cfg = cfg
+        model = self.build_model(cfg)
+        if cfg.MODEL.CHANNELS_LAST:
+            use_channels_last(model)
+        optimizer = self.build_optimizer(cfg, model)
+        data_loader = self.build_train_loader(cfg)
+        # Only the loader knows how long an epoch is; model, optimizer and loader need no number of iterations.
+        cfg = self.cfg = epochs_to_iterations(cfg, iterations_per_epoch(data_loader))
+        if cfg.DATALOADER.OVERFIT_BATCHES:
+            batches_per_step = cfg.SOLVER.ACCUMULATE
+            data_loader = OverfitLoader(data_loader, cfg.DATALOADER.OVERFIT_BATCHES, batches_per_step=batches_per_step)
+        logger.info("Model:\n%s", model_table(model))
+        wrapped = create_ddp_model(model, **ddp_options(cfg))
+        if cfg.SOLVER.COMPILE:
+            compile_model(wrapped, cfg.SOLVER.COMPILE_BACKEND)
+        self._trainer = SimpleTrainer(
+            wrapped,
+            data_loader,
+            optimizer,
+            cfg.LOG_PERIOD,
+            accumulate=cfg.SOLVER.ACCUMULATE,
+            precision=autocast_precision(cfg),
+            max_skipped_steps=cfg.SOLVER.MAX_SKIPPED_STEPS,
+        )
+        self.ema = hooks.EMA(model, cfg.SOLVER.EMA.DECAY) if cfg.SOLVER.EMA.ENABLED else None
+        self.early_stopping = build_early_stopping(cfg)
+        self.scheduler = self.build_lr_scheduler(cfg, optimizer)
+        self.manifest = Manifest(cfg, data_loader)
+        self.checkpointer = Checkpointer(
+            model,
+            cfg.OUTPUT_DIR,
+            asynchronous=cfg.SOLVER.CHECKPOINT_ASYNC,
+            trainer=weakref.proxy(self),
+            manifest=self.manifest,
+        )
+        self.seed = cfg.SEED
+        self.start_iter = 0
+        self.max_iter = cfg.SOLVER.MAX_ITER
+        # Every process knows when a hook of the main one saves or evaluates: metrics are read, and checked, before.
+        solver, test = cfg.SOLVER, cfg.TEST
+        self.metric_periods = (
+            cfg.LOG_PERIOD, solver.CHECKPOINT_PERIOD, test.EVAL_PERIOD, test.LOSS_PERIOD, solver.STOP_CHECK_PERIOD
+        )  # fmt: skip
+        self._last_eval_results: Mapping[str, Any] = {}
+        self._evaluated_at: int | None = None
+        self.register_hooks(self.build_hooks())
+
+    # -- a run --------------------------------------------------------------------------------------
+
+    def resume_or_load(self, resume: bool = True) -> None:
+        """Go on from the last checkpoint of OUTPUT_DIR, or start from MODEL.WEIGHTS.
+
+        Args:
+            resume: go on, if OUTPUT_DIR holds a checkpoint.
+        """
+        rest = self.checkpointer.resume_or_load(self.cfg.MODEL.WEIGHTS, resume=resume)
+        if self.checkpointer.resumed_from:
+            self.start_iter = self.iter + 1
+            if self.start_iter >= self.max_iter:
+                logger.info("This run is finished: iteration %d of %d", self.iter, self.max_iter)
+            elif self._is_over():
+                logger.info(
+                    "This run ended early, at iteration %d. More SOLVER.EARLY_STOPPING.PATIENCE lets it go on",
+                    self.iter,
+                )
+        elif self.ema is not None and (average := rest.get("trainer", {}).get("hooks", {}).get("EMA")):
+            self.ema.load_state_dict(average)
+
+    def train(self) -> Mapping[str, Any]:  # type: ignore[override]
+        """Train from `start_iter` to `max_iter`; return the results of the final evaluation, empty without one.
+
+        A run that is finished already only evaluates, and not even that if its results are there. One that early
+        stopping ends is finished too: its results are those after its last step.
+
+        Raises:
+            NonFiniteLoss: a loss was NaN or infinite; OUTPUT_DIR tells of which samples.
+            SystemExit: the run was interrupted and is to be resumed; the code is REQUEUE_EXIT_CODE.
+            ValueError: TEST.EXPECTED_RESULTS are not met.
+        """
+        earlier = self._earlier_results() if self.start_iter >= self.max_iter or self._is_over() else None
+        if earlier is not None:
+            logger.info("Nothing to do: the results of the finished run are in %s", self.cfg.OUTPUT_DIR)
+            return earlier
+        if not self._is_over():
+            self._run()
+        if self._is_over() and self._evaluated_at != self.completed_iter:
+            self.evaluate_and_keep()
+        if self.cfg.DATASETS.TEST and (self.iter == self.max_iter or self._is_over()) and comm.is_main_process():
+            # The last thing that a run leaves: where it is, nothing is missing.
+            save_results(self.cfg.OUTPUT_DIR, self._length(), self._last_eval_results)
+        if self.cfg.TEST.EXPECTED_RESULTS and comm.is_main_process():
+            verify_results(self.cfg, self._last_eval_results)
+        return self._last_eval_results
+
+    def _run(self) -> None:
+        """Run the loop; what ends it is reported."""
+        try:
+            with self.manifest.session(self):
+                super().train(self.start_iter, self.max_iter)
+        except NonFiniteLoss as error:
+            path = report_non_finite(self.cfg.OUTPUT_DIR, error, comm.get_rank(), self.data_loader)
+            logger.error("The losses and the samples of that step are in %s", path)
+            raise
+        finally:
+            self.checkpointer.close()
+        if self.stop_reason is not None and self.must_requeue:
+            logger.info("Interrupted; resume with --resume (exit code %d)", hooks.REQUEUE_EXIT_CODE)
+            comm.synchronize()  # a launcher that sees one process leave ends the others: the main one has saved first
+            raise SystemExit(hooks.REQUEUE_EXIT_CODE)
+
+    def _is_over(self) -> bool:
+        """Say whether early stopping has ended the run."""
+        return self.early_stopping is not None and self.early_stopping.is_over()
+
+    def _length(self) -> int:
+        """Return the steps of a run that has ended."""
+        return self.completed_iter + 1 if self._is_over() else self.max_iter
+
+    def evaluate(self) -> Mapping[str, Any]:
+        """Evaluate on every test set, with the averaged weights if there are some."""
+        with self.ema.applied() if self.ema is not None else contextlib.nullcontext():
+            synchronize_buffers(self.model)
+            # Where DDP broadcasts buffers, it would also do so at a forward pass that not every process makes.
+            model = unwrap(self.model) if self.cfg.DDP.BROADCAST_BUFFERS else self.model
+            return self.test(self.cfg, model)
+
+    def evaluate_and_keep(self) -> Mapping[str, Any]:
+        """Evaluate; the last results are what `train` returns."""
+        self._last_eval_results = self.evaluate()
+        self._evaluated_at = self.iter
+        return self._last_eval_results
+
+    def before_train(self) -> None:
+        """Begin the run; the inner trainer learns how long it is, and whose hooks it calls after the backward pass."""
+        self._trainer.max_iter = self.max_iter
+        self._trainer._calls = self._calls
+        super().before_train()
+
+    def run_step(self) -> None:
+        """Do the step of the inner trainer."""
+        self._trainer.iter = self.iter
+        self._trainer.run_step()
+
+    def after_train(self) -> None:
+        """End the run, and the loader's processes with it."""
+        try:
+            super().after_train()
+        finally:
+            self._trainer.release_data_loader()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the loop's state, with the inner trainer's below "_trainer"."""
+        return {**super().state_dict(), "_trainer": self._trainer.state_dict()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over `state_dict()`, but for what the config says: learning rate, weight decay and the like."""
+        super().load_state_dict(state_dict)
+        inner = dict(state_dict["_trainer"])
+        inner["optimizer"] = restore_optimizer(self.optimizer, inner["optimizer"])
+        self._trainer.load_state_dict(inner)
+
+    # -- what the config builds -------------------------------------------------------------------------
+
+    def build_hooks(self) -> list[HookBase | None]:
+        """Return the hooks in the order in which they act."""
+        return default_hooks(self)
+
+    def build_writers(self) -> list[EventWriter]:
+        """Return the writers of the main process, which WRITERS names."""
+        return build_writers(self.cfg)
+
+    @classmethod
+    def build_model(cls, cfg: CfgNode) -> nn.Module:
+        """Return the model that MODEL.META_ARCHITECTURE names, on its device."""
+        from steploop.modeling import build_model
+
+        return build_model(cfg)
+
+    @classmethod
+    def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
+        """Return the optimizer that SOLVER describes."""
+        return build_optimizer(cfg, model)
+
+    @classmethod
+    def build_lr_scheduler(cls, cfg: CfgNode, optimizer: torch.optim.Optimizer) -> Any:
+        """Return the schedule that SOLVER describes."""
+        return build_lr_scheduler(cfg, optimizer)
+
+    @classmethod
+    def build_train_loader(cls, cfg: CfgNode) -> Any:
+        """Return an endless loader of DATASETS.TRAIN."""
+        from steploop.data import train_loader_from_config
+
+        return train_loader_from_config(cfg, rank=comm.get_rank(), world_size=comm.get_world_size())
+
+    @classmethod
+    def build_val_loader(cls, cfg: CfgNode) -> Any:
+        """Return a loader that holds this process's part of DATASETS.VAL once; only losses are measured on it."""
+        from steploop.data import test_loader_from_config
+
+        return test_loader_from_config(cfg, *cfg.DATASETS.VAL, rank=comm.get_rank(), world_size=comm.get_world_size())
+
+    @classmethod
+    def build_test_loader(cls, cfg: CfgNode, dataset_name: str) -> Any:
+        """Return a loader that holds this process's part of a test set once."""
+        from steploop.data import test_loader_from_config
+
+        return test_loader_from_config(cfg, dataset_name, rank=comm.get_rank(), world_size=comm.get_world_size())
+
+    @classmethod
+    def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> DatasetEvaluator:
+        """Return what measures results on a test set; a project that has test sets implements it."""
+        raise NotImplementedError(
+            f"{cls.__name__} has no evaluator for the test set {dataset_name!r}: implement "
+            "build_evaluator(cls, cfg, dataset_name), or leave DATASETS.TEST empty"
+        )
+
+    @classmethod
+    def test(
+        cls, cfg: CfgNode, model: nn.Module, evaluators: list[DatasetEvaluator] | None = None
+    ) -> Mapping[str, Any]:
+        """Evaluate on every set of DATASETS.TEST; see `evaluate_test_sets`."""
+        return evaluate_test_sets(
+            cfg.DATASETS.TEST,
+            model,
+            functools.partial(cls.build_test_loader, cfg),
+            functools.partial(cls.build_evaluator, cfg),
+            evaluators,
+        )
+
+    @staticmethod
+    def auto_scale_workers(cfg: CfgNode, num_workers: int) -> CfgNode:
+        """Adapt batch size, learning rate and iterations where SOLVER.REFERENCE_WORLD_SIZE asks for it."""
+        return rescale_for_world_size(cfg, num_workers)
+
+    def _earlier_results(self) -> Mapping[str, Any] | None:
+        """Return the results that a finished run left, the same in every process; {} where there is nothing to test."""
+        if not self.cfg.DATASETS.TEST:
+            return {}
+        found = load_results(self.cfg.OUTPUT_DIR, self._length()) if comm.is_main_process() else None
+        return comm.all_gather(found)[0]
+
+    # -- what the inner trainer holds -----------------------------------------------------------------
+
+    @property
+    def model(self) -> nn.Module:
+        """The model, wrapped for several processes."""
+        return self._trainer.model
+
+    @model.setter
+    def model(self, model: nn.Module) -> None:
+        self._trainer.model = model
+
+    @property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """The optimizer."""
+        return self._trainer.optimizer
+
+    @optimizer.setter
+    def optimizer(self, optimizer: torch.optim.Optimizer) -> None:
+        self._trainer.optimizer = optimizer
+
+    @property
+    def data_loader(self) -> Any:
+        """The loader of training batches."""
+        return self._trainer.data_loader
+
+    @data_loader.setter
+    def data_loader(self, data_loader: Any) -> None:
+        self._trainer.data_loader = data_loader

@@ -1,0 +1,82 @@
+"""A table of what a run ran on, for its log."""
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..distributed.launch import available_cores
+
+_ENGINE = Path(__file__).resolve().parents[1]
+
+
+def collect_env_info() -> str:
+    """Return a table of the versions, devices and settings that decide what a run computes and how fast.
+
+    What cannot be found out is said in the table, never raised.
+    """
+    from tabulate import tabulate
+
+    return tabulate([*_software(), *_hardware(), *_variables()])
+
+
+def _software() -> Iterator[tuple[str, str]]:
+    yield "system", platform.platform()
+    yield "Python", sys.version.replace("\n", " ")
+    yield "steploop", f"{_version('steploop')}, {_commit()}, in {_ENGINE.parent}"
+    yield "PyTorch", f"{torch.__version__} in {Path(torch.__file__).parent}"
+    yield "NumPy", np.__version__
+    yield "fvcore", _version("fvcore")
+    yield "CUDA of PyTorch", torch.version.cuda or "none"
+    if torch.version.cuda and torch.backends.cudnn.is_available():
+        yield "cuDNN", str(torch.backends.cudnn.version())
+
+
+def _hardware() -> Iterator[tuple[str, str]]:
+    yield "CPU cores", f"{available_cores()} of {os.cpu_count()}"
+    yield "CPU threads", f"{torch.get_num_threads()} in an operation, {torch.get_num_interop_threads()} operations"
+    yield "CPU capability", torch.backends.cpu.get_cpu_capability()
+    try:
+        gpus = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
+    except RuntimeError as error:  # a driver that does not fit: the run may still go on, on the CPU
+        yield "GPUs", f"cannot be used: {error}"
+        return
+    yield "GPUs", "none" if not gpus else str(len(gpus))
+    for index, gpu in enumerate(gpus):
+        yield f"GPU {index}", f"{gpu.name}, {gpu.total_memory / 2**30:.0f} GiB, compute {gpu.major}.{gpu.minor}"
+
+
+def _variables() -> Iterator[tuple[str, str]]:
+    for name in ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "CUBLAS_WORKSPACE_CONFIG", "STEPLOOP_DATASETS"):
+        if name in os.environ:
+            yield name, os.environ[name]
+
+
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _commit() -> str:
+    """Return the commit of the checkout that holds this file, marked where files differ from it."""
+    prefix = _git("rev-parse", "--show-prefix")
+    if prefix != f"{_ENGINE.name}/":  # no git, no checkout, or a virtual environment inside another project's
+        return "not a git checkout"
+    commit = _git("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
+    return f"commit {commit}" if commit else "a git checkout without a commit"
+
+
+def _git(*args: str) -> str | None:
+    try:
+        done = subprocess.run(["git", "-C", str(_ENGINE), *args], capture_output=True, text=True, timeout=5)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

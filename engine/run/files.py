@@ -1,0 +1,103 @@
+"""Files of a run: written whole or not at all, and small ones read although anybody may have put anything there."""
+
+import contextlib
+import errno
+import json
+import os
+import re
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+# The suffix is ours alone, so that cleaning cannot take away a file of somebody else.
+_TEMPORARY = re.compile(r"^\..+\.\d+\.steploop-tmp$")
+
+
+def write_atomically(path: str | os.PathLike[str], write: Callable[[BinaryIO], object]) -> None:
+    """Write a file that survives a power cut once this returns, and that is never seen half written.
+
+    A temporary file in the same folder is written, flushed to the disk and renamed; then the folder is flushed, because
+    the rename is an entry of it. On an error the temporary file is removed and an older file of that name stays.
+
+    Args:
+        path: the file to make or replace.
+        write: called with the temporary file, open for writing.
+
+    Raises:
+        OSError: the disk is full, the folder is read-only or missing.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.steploop-tmp")
+    try:
+        with temporary.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    sync_folder(path.parent)
+
+
+def write_text_atomically(path: str | os.PathLike[str], text: str) -> None:
+    """Write `text` as UTF-8 like `write_atomically`."""
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def sync_folder(folder: str | os.PathLike[str]) -> None:
+    """Flush a folder's entries (new and renamed files) to the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems cannot flush a folder, and say so; there is no other way to ask them.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def clean_temporary(folder: str | os.PathLike[str]) -> list[str]:
+    """Remove the temporary files that killed runs left in `folder`, and return their names.
+
+    Only for who owns the folder and is not saving: another run's save in flight would lose its file.
+    """
+    leftovers = [entry for entry in Path(folder).iterdir() if _TEMPORARY.match(entry.name)]
+    for entry in leftovers:
+        entry.unlink(missing_ok=True)
+    return sorted(entry.name for entry in leftovers)
+
+
+def read_small_file(path: str | os.PathLike[str], limit: int = 2**20) -> bytes:
+    """Return what a file of at most `limit` bytes holds; never waits, as reading a pipe would.
+
+    Raises:
+        OSError: it is missing, or the system cannot read it.
+        ValueError: it is no file but a folder, a pipe or a device, or it is larger.
+    """
+    path = Path(path)
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ValueError(f"{path} is no file, but a folder, a pipe or a device")
+    with path.open("rb") as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise ValueError(f"{path} has more than the {limit:,} bytes that it may have")
+    return data
+
+
+def read_json_object(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return the JSON object that a small file holds.
+
+    Raises:
+        OSError, ValueError: as for `read_small_file`, or it holds something else.
+    """
+    try:
+        value = json.loads(read_small_file(path))
+    except RecursionError:  # thousands of brackets
+        raise ValueError(f"{path} is nested too deep") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"{path} holds a {type(value).__name__}, not an object")
+    return value
