@@ -356,11 +356,12 @@ def radar_points(scene: _Stretch, ago: float, rng: np.random.Generator) -> np.nd
         for _ in range(int(rng.integers(1, 4))):
             near = center * (1 - 0.4 * thing.size[0] / distance) + rng.normal(0, _POSITION_NOISE, 2)
             sight = near / np.linalg.norm(near)
-            rows.append((*near, float(velocity @ sight + rng.normal(0, _SPEED_NOISE)), thing.speed > 0))
+            rows.append(
+                (float(near[0]), float(near[1]), float(velocity @ sight + rng.normal(0, _SPEED_NOISE)), thing.speed > 0)
+            )
     for _ in range(int(rng.integers(5, 16))):  # static clutter
-        distance, bearing = rng.uniform(4, 50), rng.uniform(-0.7, 0.7)
-        position = distance * math.cos(bearing), distance * math.sin(bearing)
-        rows.append((*position, float(rng.normal(0, _SPEED_NOISE)), False))
+        away, bearing = rng.uniform(4, 50), rng.uniform(-0.7, 0.7)
+        rows.append((away * math.cos(bearing), away * math.sin(bearing), float(rng.normal(0, _SPEED_NOISE)), False))
     points = np.zeros(len(rows), RECORD)
     for i, (x, y, speed, moves) in enumerate(rows):
         sight = np.array([x, y]) / math.hypot(x, y)
