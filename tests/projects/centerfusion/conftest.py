@@ -3,6 +3,7 @@
 import zipfile
 
 import pytest
+import torch
 
 from shared_files import shared
 from steploop.projects.centerfusion.data.records import read_records
@@ -18,3 +19,12 @@ def records(tmp_path_factory):
         split: {r["image_id"]: r for r in read_records(folder / "annotations_3sweeps" / f"{split}.json", folder)}
         for split in ("mini_train", "mini_val")
     }
+
+
+@pytest.fixture
+def one_thread():
+    """Let a tiny network not wait for a second thread, which takes many times longer on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
