@@ -120,6 +120,18 @@ def draw_sample(record: Record, predicted: CameraBoxes, min_score: float = 0.25)
     return np.asarray(sheet)
 
 
+def draw_annotated(record: Record) -> np.ndarray:
+    """Return a picture (H, W, 3) uint8: annotated boxes in the image, and from above with the radar points."""
+    image = read_image(record["file"])
+    true = true_boxes(record)
+    nothing = {name: value[:0] for name, value in true.items()}
+    above = draw_from_above(true, nothing, read_radar_points(record), image.height)
+    sheet = Image.new("RGB", (image.width + above.width, image.height))
+    sheet.paste(draw_boxes(image, true, record["calib"]), (0, 0))
+    sheet.paste(above, (image.width, 0))
+    return np.asarray(sheet)
+
+
 def pick(count: int, records: Any) -> list[int]:
     """Return the indices of `count` records at equal distances."""
     return np.unique(np.linspace(0, len(records) - 1, count).round().astype(int)).tolist() if count else []
