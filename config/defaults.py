@@ -12,6 +12,8 @@ def get_cfg() -> CN:
     cfg = CN()
     # Where a run writes. "" means output/<name of the config file>.
     cfg.OUTPUT_DIR = ""
+    # Runs that a new one has moved to OUTPUT_DIR/previous: so many of those without a final checkpoint stay; 0: all.
+    cfg.PREVIOUS_RUNS_TO_KEEP = 10
     # Everything random follows from it. Negative: drawn once, logged and kept in the checkpoint.
     cfg.SEED = -1
     # Metrics are read, reduced and written every so many iterations.
@@ -92,6 +94,8 @@ def _model() -> CN:
     model.CHANNELS_LAST = False
     # A checkpoint to start from (its optimizer and iteration are not taken).
     model.WEIGHTS = ""
+    # The share of the model's weights, in 0..1, that such a file (or PRETRAIN_PATH) must hold; what it lacks is random.
+    model.WEIGHTS_MIN_SHARE = 0.5
     # Names of modules, such as ["backbone"], that do not train in the first SOLVER.FREEZE_ITERS steps.
     model.FREEZE_LAYERS = []
     # RGB, in the range 0..255 (the mean and standard deviation of ImageNet).
@@ -113,7 +117,18 @@ def _model() -> CN:
     model.BACKBONE.WITH_IBN = False
     # "BN", "SyncBN", "FrozenBN" or "GN".
     model.BACKBONE.NORM = "BN"
-    # A file with ImageNet weights in torchvision's names; "" starts from random weights.
+    # Which convolution of a bottleneck has the stride: "pytorch" (3x3, torchvision) or "caffe" (1x1, detectron2).
+    model.BACKBONE.STYLE = "pytorch"
+    # Outputs that the backbone returns: "stem", "res2", ..., "res5"; stages behind the last of them are not built.
+    model.BACKBONE.OUT_FEATURES = ["res5"]
+    # The stem (0) and so many stages neither train nor update statistics; -1 freezes nothing.
+    model.BACKBONE.FROZEN_STAGES = -1
+    # Keep the statistics of all batch normalisation; scales and shifts train.
+    model.BACKBONE.NORM_EVAL = False
+    # Start the last normalisation of each block at 0: each block is the identity at first.
+    model.BACKBONE.ZERO_INIT_RESIDUAL = False
+    # A file with ImageNet weights; "" starts from random weights. It is read only where a run starts from it: not where
+    # MODEL.WEIGHTS is set or the run resumes.
     model.BACKBONE.PRETRAIN_PATH = ""
     return model
 
@@ -147,8 +162,9 @@ def _solver() -> CN:
     # Weight decay of biases; None means WEIGHT_DECAY.
     solver.WEIGHT_DECAY_BIAS = None
     solver.BIAS_LR_FACTOR = 1.0
-    # Learning rate of parameters below a module named "heads", relative to BASE_LR.
-    solver.HEADS_LR_FACTOR = 1.0
+    # Learning rates of parts relative to BASE_LR, by the names of modules: [["backbone", 0.1], ["neck.conv", 2.0]];
+    # where one module is inside of another, both factors count.
+    solver.LR_FACTORS = []
     # Iterations of the whole run; the batch size is the global one, over all processes and micro-batches.
     solver.MAX_ITER = 40000
     # The length of the run in epochs, in place of MAX_ITER; 0 leaves it to MAX_ITER. Where it is set, STEPS,

@@ -9,6 +9,7 @@ from .cli.errors import clear_errors as clear_errors
 from .cli.setup import default_setup as default_setup
 from .cli.setup import setup_config as setup_config
 from .defaults.predictor import DefaultPredictor as DefaultPredictor
+from .defaults.pretrained import load_pretrained as load_pretrained
 from .defaults.trainer import DefaultTrainer as DefaultTrainer
 from .distributed import comm as comm
 from .distributed.comm import (
@@ -146,6 +147,7 @@ from .metrics.events import (
 from .metrics.events import (
     has_event_storage as has_event_storage,
 )
+from .metrics.finite import NonFiniteWeights as NonFiniteWeights
 from .metrics.history import HistoryBuffer as HistoryBuffer
 from .metrics.losses import NonFiniteLoss as NonFiniteLoss
 from .metrics.writers import (

@@ -1,15 +1,18 @@
 """One step: fetch, forward, loss, backward, optimizer."""
 
 import contextlib
+import io
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from .checkpoint import unwrap
 from .metrics.events import get_event_storage
+from .metrics.finite import require_finite_weights
 from .metrics.losses import Losses, mean_outputs, split_outputs, total
 from .solver.skipping import StepSkipper
 from .train_loop import TrainerBase
@@ -29,11 +32,44 @@ def clear_gradients(optimizer: torch.optim.Optimizer) -> None:
             parameter.grad = None
 
 
+@runtime_checkable
+class Loader(Protocol):
+    """What steploop's own loaders offer, beside iteration; only a loader that has all of it is closed by a trainer.
+
+    A foreign iterable may have one of these names with another meaning: a generator has `close`.
+    """
+
+    @property
+    def batch_size(self) -> int:
+        """Samples of one optimizer step over all ranks and micro-batches."""
+
+    @property
+    def epoch_length(self) -> int:
+        """Samples of one epoch over all ranks."""
+
+    def seek(self, step: int) -> None:
+        """Let the next iterator start at `step` >= 0."""
+
+    def close(self) -> None:
+        """End the loader's processes and threads; the next iterator starts them again."""
+
+    def items_at(self, step: int) -> list[Any]:
+        """Return the items of this rank's part of the batch of a step."""
+
+
+class PhaseClock(Protocol):
+    """What is told which phase of a step begins: "data", "forward", "backward", "optimizer" or "hooks"."""
+
+    def enter(self, phase: str) -> None:
+        """End the current phase and begin `phase`."""
+
+
 class SimpleTrainer(TrainerBase):
     """The usual step: one model, one loader, one optimizer.
 
     The model returns its losses as a tensor or as a dict of 0-d tensors, which are summed; to report something
-    beside them, it returns ``(losses, metrics)``, two dicts.
+    beside them, it returns ``(losses, metrics)``, two dicts. A subclass overrides `run_step`, or one part of it:
+    `next_batch`, `forward`.
 
     Args:
         model: a module; called as ``model(batch)``, in training mode.
@@ -45,8 +81,11 @@ class SimpleTrainer(TrainerBase):
         accumulate: batches of the loader that make one step; their losses are averaged.
         precision: compute the forward pass in torch.bfloat16 or torch.float16 (autocast); None does not.
         grad_scaler: scales the losses; made for float16 where none is given.
-        max_skipped_steps: how many steps in a row may be left out because their gradients are not finite; 0 leaves
-            none out: a loss that is not finite then ends the run.
+        max_skipped_steps: how many steps in a row may be skipped because their loss or gradients are not finite; 0
+            skips none: a loss that is not finite then ends the run.
+
+    Attributes:
+        phase_clock: told where a step is (see TimeSplit); None costs nothing.
     """
 
     def __init__(
@@ -81,9 +120,12 @@ class SimpleTrainer(TrainerBase):
             raise ValueError("float16's scaler leaves out steps by itself: set max_skipped_steps to 0 or use bfloat16")
         self._skipper = StepSkipper(model, max_skipped_steps) if max_skipped_steps else None
         self._data_iterator: Iterator[Any] | None = None
+        self.phase_clock: PhaseClock | None = None
+        self._verified_iter: int | None = None
 
     def run_step(self) -> None:
         """Fetch, forward, loss, backward, step."""
+        self._verified_iter = None
         if not self.model.training:
             raise RuntimeError("the model is in eval mode: whoever evaluates must set it back (see inference_context)")
         if self.zero_grad_before_forward:
@@ -92,16 +134,29 @@ class SimpleTrainer(TrainerBase):
             self._skipper.remember()
         losses, metrics, data_time = self._forward_backward() if self.accumulate == 1 else self._accumulate()
         self.grad_scaler.unscale_(self.optimizer)
+        # Before the hooks: clipping by value would make an infinite gradient finite.
+        is_skipped = self._skipper is not None and self._skipper.is_skipped(self.optimizer, total(losses), self.iter)
+        clock = self.phase_clock
+        if clock is not None:
+            clock.enter("hooks")
         self.after_backward()
         self.write_metrics(losses, data_time, self.iter, metrics=metrics)
-        if self._skipper is None or not self._skipper.is_skipped(self.optimizer, self.iter):
+        if clock is not None:
+            clock.enter("optimizer")
+        if not is_skipped:
             self.grad_scaler.step(self.optimizer)
         self.grad_scaler.update()
+        if clock is not None:
+            clock.enter("hooks")
+
+    def forward(self, batch: Any) -> Any:
+        """Return what the model makes of a batch; a subclass may call it in another way."""
+        return self.model(batch)
 
     def next_batch(self) -> Any:
         """Return the next batch; the loader is entered at the first call."""
         if self._data_iterator is None:
-            if hasattr(self.data_loader, "seek"):
+            if _can_seek(self.data_loader):
                 self.data_loader.seek(self.iter)
             self._data_iterator = iter(self.data_loader)
         try:
@@ -113,15 +168,19 @@ class SimpleTrainer(TrainerBase):
             ) from None
 
     def reset_data_loader(self, data_loader_builder: Callable[[], Any]) -> None:
-        """Replace the loader by what the builder returns; the old one is given up first."""
+        """Replace the loader by what the builder returns; the old one is freed first."""
         self._data_iterator = None
         del self.data_loader
         self.data_loader = data_loader_builder()
 
     def release_data_loader(self) -> None:
-        """End the processes of a loader that has some; the next batch enters the loader anew."""
-        if hasattr(self.data_loader, "close"):
+        """End the processes of a loader of steploop's; a foreign loader stays open.
+
+        A loader that has `seek` is entered again with the next batch, another iterable goes on where it is.
+        """
+        if isinstance(self.data_loader, Loader):
             self.data_loader.close()
+        if _can_seek(self.data_loader):
             self._data_iterator = None
 
     def after_train(self) -> None:
@@ -154,35 +213,59 @@ class SimpleTrainer(TrainerBase):
             storage.put_scalar(prefix + name, value, True, cur_iter)
             storage.headlines[prefix + name] = None
 
+    def verify_state(self) -> None:
+        """Raise if a weight is not finite; once in a step.
+
+        Raises:
+            NonFiniteWeights: see `require_finite_weights`.
+        """
+        if self._verified_iter != self.iter:
+            require_finite_weights(unwrap(self.model), self.iter)
+            self._verified_iter = self.iter
+
     def state_dict(self) -> dict[str, Any]:
-        """Return the loop's state with the optimizer's and, in float16, the scaler's."""
-        state = super().state_dict()
-        state["optimizer"] = self.optimizer.state_dict()
+        """Return the loop's state with that of the step."""
+        return super().state_dict() | self.step_state()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Load `state_dict()`; the optimizer is restored as it was saved."""
+        super().load_state_dict(state_dict)
+        self.load_step_state(state_dict)
+
+    def step_state(self) -> dict[str, Any]:
+        """Return the state of the optimizer and, where they are used, of the scaler and of the skipped steps."""
+        state: dict[str, Any] = {"optimizer": self.optimizer.state_dict()}
         if self.grad_scaler.is_enabled():
             state["grad_scaler"] = self.grad_scaler.state_dict()
         if self._skipper:
             state["skipped_in_a_row"] = self._skipper.in_a_row
         return state
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over `state_dict()`; the optimizer is restored as it was saved."""
-        super().load_state_dict(state_dict)
-        self.optimizer.load_state_dict(state_dict["optimizer"])
-        if self.grad_scaler.is_enabled() and "grad_scaler" in state_dict:
-            self.grad_scaler.load_state_dict(state_dict["grad_scaler"])
+    def load_step_state(self, state: dict[str, Any]) -> None:
+        """Load what `step_state` returned."""
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.grad_scaler.is_enabled() and "grad_scaler" in state:
+            self.grad_scaler.load_state_dict(state["grad_scaler"])
         if self._skipper:
-            self._skipper.in_a_row = state_dict.get("skipped_in_a_row", 0)
+            self._skipper.in_a_row = state.get("skipped_in_a_row", 0)
 
     def _forward_backward(self, is_first: bool = True) -> tuple[Losses, Losses, float]:
         """Take one batch through the model and back; return its losses, its metrics and its data time."""
+        clock = self.phase_clock
+        if clock is not None:
+            clock.enter("data")
         start = time.perf_counter()
         batch = self.next_batch()
         data_time = time.perf_counter() - start
+        if clock is not None:
+            clock.enter("forward")
         if self.precision is None:
-            outputs = self.model(batch)
+            outputs = self.forward(batch)
         else:
             with torch.autocast(self._device, self.precision):
-                outputs = self.model(batch)
+                outputs = self.forward(batch)
+        if clock is not None:
+            clock.enter("backward")
         losses, metrics = split_outputs(outputs)
         loss = total(losses)
         if is_first and not self.zero_grad_before_forward:
@@ -203,6 +286,11 @@ class SimpleTrainer(TrainerBase):
                 parts.append(self._forward_backward(index == 0))
         losses, metrics = mean_outputs([(losses, metrics) for losses, metrics, _ in parts])
         return losses, metrics, sum(data_time for _, _, data_time in parts)
+
+
+def _can_seek(loader: Any) -> bool:
+    """Return True if a loader can be entered at a step; the `seek` of a file has another meaning."""
+    return hasattr(loader, "seek") and not isinstance(loader, io.IOBase)
 
 
 class AMPTrainer(SimpleTrainer):

@@ -3,18 +3,21 @@
 import contextlib
 import logging
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .distributed import comm
 from .metrics.events import EventStorage
-from .metrics.losses import check_finite
-from .metrics.reduction import MetricReducer
+from .metrics.reader import NO_STOP, STOP, STOP_AND_REQUEUE, MetricReader
 from .run.seeding import seed_step
+from .run.start import begin
 
 logger = logging.getLogger(__name__)
 
 Call = Callable[[], None]
+
+# Stages of hooks in `after_step`: a hook of a later stage runs after all hooks of an earlier one.
+ORDINARY, WRITE, SAVE = 0, 1, 2
 
 HOOK_POINTS = ("before_train", "before_step", "after_backward", "after_step", "after_train")
 
@@ -30,11 +33,6 @@ def every(period: int, iteration: int) -> bool:
     if period < 0:
         raise ValueError(f"a period is a number of iterations, or 0 for never; got {period}")
     return period > 0 and (iteration + 1) % period == 0
-
-
-def next_end(period: int, iteration: int) -> int:
-    """Return the first iteration after `iteration` that ends a block of `period` > 0 iterations."""
-    return (iteration + 1) // period * period + period - 1
 
 
 class HookBase:
@@ -56,13 +54,14 @@ class HookBase:
     Attributes:
         trainer: the trainer, as a weak proxy; set when the hook is registered.
         name: the name of this hook's state in a checkpoint; None takes the class's, numbered from the second on.
-        turn: hooks of a later turn act after all of an earlier one, whichever was registered first: in turn 1 is
-            written what the others recorded, in turn 2 is saved what all of them did.
+        stage: hooks run in ascending stage, then in order of registration. ORDINARY (0): most hooks. WRITE (1):
+            PeriodicWriter, which writes what they recorded. SAVE (2): PeriodicCheckpointer, so that a checkpoint
+            contains the effects of all of them.
     """
 
     trainer: "TrainerBase"
     name: str | None = None
-    turn: int = 0
+    stage: int = ORDINARY
 
     def before_train(self) -> None:
         """Called before the first step."""
@@ -104,6 +103,7 @@ class HookList:
 
     Attributes:
         before_train, before_step, after_backward, after_step, after_train: what to call there.
+        after_reading: what to call after a step behind `after_step`: the hooks of the stages WRITE and SAVE.
     """
 
     def __init__(self) -> None:
@@ -112,10 +112,12 @@ class HookList:
     def bind(self, hooks: list[HookBase]) -> None:
         """Look up once what each hook overrides."""
         calls = {point: [getattr(h, point) for h in hooks if _overrides(h, point)] for point in HOOK_POINTS}
+        late = [hook.after_step for hook in hooks if hook.stage > ORDINARY and _overrides(hook, "after_step")]
         self.before_train: list[Call] = calls["before_train"]
         self.before_step: list[Call] = calls["before_step"]
         self.after_backward: list[Call] = calls["after_backward"]
-        self.after_step: list[Call] = calls["after_step"]
+        self.after_step: list[Call] = calls["after_step"][: len(calls["after_step"]) - len(late)]
+        self.after_reading: list[Call] = late
         self.after_train: list[Call] = calls["after_train"]
 
     def check(self, hook: HookBase, others: list[HookBase]) -> None:
@@ -180,33 +182,36 @@ class TrainerBase:
     """A loop with hooks; it assumes nothing of what a step does.
 
     Attributes:
-        iter: the step that runs, counted from 0. Equal to `max_iter` after a run that finished, and only then.
+        iter: the current step, counted from 0. Equal to `max_iter` after a run that finished, and only then.
         start_iter: the first step of this run.
         max_iter: one past the last step.
+        completed_iter: the last step that was completed; -1 before the first.
+        hooks: the registered hooks, in the order in which they run.
         storage: the metrics; exists while `train` runs.
         stop_reason: why the run ended before `max_iter`, or None.
-        must_requeue: whether it was stopped from outside and is to be taken up again.
+        must_requeue: True if it was stopped from outside and is to be resumed.
+        ends_after_this_step: True if `end_after_this_step` was called.
         metric_periods: metrics are read, and reduced over processes, at the last step of every such period.
         seed: with a seed, random numbers drawn in a step follow from (seed, rank, step).
     """
 
     def __init__(self) -> None:
-        self._hooks: list[HookBase] = []
-        self._calls = HookList()
+        self.hooks: list[HookBase] = []
         self.iter = self.start_iter = self.max_iter = 0
         self.completed_iter = -1
         self.storage: EventStorage
         self.stop_reason: str | None = None
+        self.must_requeue = self.ends_after_this_step = False
         self.metric_periods: tuple[int, ...] = (20,)
         self.seed: int | None = None
-        self.must_requeue = False
+        self._calls = HookList()
         self._stop_request: str | None = None
         self._can_stop = False
         self._rank = 0
         self._loaded_storage: dict[str, Any] | None = None
 
-    def register_hooks(self, hooks: list[HookBase | None]) -> None:
-        """Append hooks; those of one turn are called in the order of registration. None is dropped.
+    def register_hooks(self, hooks: Sequence[HookBase | None]) -> None:
+        """Append hooks; those of one stage are called in the order of registration. None is dropped.
 
         A hook's `trainer` is a weak proxy, so that trainer and hooks do not keep each other alive.
 
@@ -216,23 +221,24 @@ class TrainerBase:
         """
         for hook in hooks:
             if hook is not None:
-                self._calls.check(hook, self._hooks)
+                self._calls.check(hook, self.hooks)
                 hook.trainer = weakref.proxy(self)
-                self._hooks.append(hook)
-        self._hooks.sort(key=lambda hook: hook.turn)
-        self._calls.bind(self._hooks)
+                self.hooks.append(hook)
+        self.hooks.sort(key=lambda hook: hook.stage)
+        self._calls.bind(self.hooks)
 
     def train(self, start_iter: int, max_iter: int) -> None:
         """Run the steps from `start_iter` up to, not including, `max_iter`; HookBase shows the order of calls.
 
         An exception ends the run and is raised again after `after_train`. Can be called more than once.
         """
+        begin()  # nothing was written so far: what could be refused has been checked
         logger.info("Starting training from iteration %d", start_iter)
         self.iter = self.start_iter = start_iter
         self.max_iter = max_iter
         self.completed_iter = start_iter - 1
         self.stop_reason = self._stop_request = None
-        self.must_requeue = False
+        self.must_requeue = self.ends_after_this_step = False
         with self._open_storage(start_iter) as self.storage:
             try:
                 self.before_train()
@@ -246,44 +252,54 @@ class TrainerBase:
                         logger.info("Stopping after iteration %d: %s", self.iter, self.stop_reason)
                         break
                 else:
+                    # From here on the run is finished: a signal comes too late to interrupt it.
+                    self._can_stop = self.must_requeue = False
                     self.iter = max_iter  # only now: by this, hooks tell a finished run from a failed one
                     self.stop_reason = None
             except BaseException:
                 logger.exception("Exception during training at iteration %d:", self.iter)
-                self.stop_reason = None  # a run that failed is no stopped one: nothing of it is saved
-                with contextlib.suppress(Exception):  # already logged; what ended the run is what is raised
+                self.stop_reason = None  # nothing of a run that failed is saved
+                with contextlib.suppress(Exception):  # already logged; the first error is what is raised
                     self.after_train()
                 raise
             self.after_train()
 
     def request_stop(self, reason: str, *, requeue: bool = False) -> None:
-        """End the run after the step in flight, with a checkpoint.
+        """End the run after the current step, with a checkpoint.
 
         With one process at once; with several, all of them after the next reading of the metrics, at the same step.
 
         Args:
-            reason: told in the log.
-            requeue: whether the run is interrupted, and should be taken up again, rather than done.
+            reason: for the log.
+            requeue: True if the run is interrupted and should be resumed, rather than done.
         """
         self._stop_request = self._stop_request or reason
-        if self._can_stop and comm.get_world_size() == 1:
-            self.stop_reason = self._stop_request
-        self.must_requeue = self.must_requeue or requeue
+        if self._can_stop:
+            self.must_requeue = self.must_requeue or requeue
+            if comm.get_world_size() == 1:
+                self.stop_reason = self._stop_request
+
+    def end_after_this_step(self, reason: str) -> None:
+        """End the run after the current step as one that is done; every process must call it at the same step.
+
+        What was recorded until then is written and saved, as after the last step.
+        """
+        self.request_stop(reason)
+        self.stop_reason = reason
+        self.ends_after_this_step = True
 
     def before_train(self) -> None:
         """Called once before the first step."""
         self._can_stop = True
-        self._calls.bind(self._hooks)
+        self._calls.bind(self.hooks)
         self._rank = comm.get_rank()
-        self._reducer = MetricReducer()
-        self._read_until = self.start_iter - 1
-        self._next_reading = self._reading_after(self._read_until)
+        self._reader = MetricReader(self.storage, self.metric_periods, self.start_iter, self.max_iter)
         for call in self._calls.before_train:
             call()
 
     def after_train(self) -> None:
         """Called once at the end, also of a run that failed: every hook, and then the first error of one is raised."""
-        self._can_stop = False  # what comes now, such as a signal during the final evaluation, comes too late
+        self._can_stop = False  # a signal that comes now, such as during the final evaluation, comes too late
         self.storage.iter = self.iter
         call_all(self._calls.after_train, "after_train")
 
@@ -301,39 +317,41 @@ class TrainerBase:
             call()
 
     def after_step(self) -> None:
-        """Called after each step: first metrics are read where they are due, then hooks act."""
-        if self.iter >= self._next_reading:
+        """Called after each step: metrics are read where they are due, hooks run, and then the late stages of hooks."""
+        is_due = self.iter >= self._reader.next_reading
+        if is_due:
             self.read_metrics()
         for call in self._calls.after_step:
             call()
+        if is_due:
+            self._reader.read_again(self.iter)  # what these hooks have put is written and saved at this step
+        for call in self._calls.after_reading:
+            call()
+
+    def verify_state(self) -> None:
+        """Raise FloatingPointError if what a checkpoint would hold is not finite; called before one is saved."""
 
     def run_step(self) -> None:
         """Do one step; subclasses implement it."""
         raise NotImplementedError(f"{type(self).__name__} must implement run_step()")
 
     def read_metrics(self) -> None:
-        """Read what was measured since the last reading; the one place where processes exchange metrics.
+        """Read what was measured since the last reading, and learn whether another process asks to stop.
 
         Raises:
-            FloatingPointError: a loss in between was not finite. Raised in every process, at the same step.
+            FloatingPointError: a loss in between, or a weight, is not finite. Raised in every process at the same step.
         """
-        first = self._read_until + 1
-        if comm.get_world_size() > 1:
-            wish = 0 if self._stop_request is None else 2 if self.must_requeue else 1
-            # From the step that was read last: its hooks may have put tensors after that reading.
-            reduced, wish = self._reducer(self.storage.take_unreduced(), self._read_until, self.iter, wish)
-            self.storage.put_reduced(reduced)
-            if wish:
-                self.stop_reason = self._stop_request or "another process asked to stop"
-                self.must_requeue = wish == 2
-        self._read_until = self.iter
-        self._next_reading = self._reading_after(self.iter)
-        check_finite(self.storage, first)
+        request = NO_STOP if self._stop_request is None else STOP_AND_REQUEUE if self.must_requeue else STOP
+        request = self._reader.read(self.iter, request)
+        if request and comm.get_world_size() > 1:
+            self.stop_reason = self._stop_request or "another process asked to stop"
+            self.must_requeue = request == STOP_AND_REQUEUE
+        self.verify_state()
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run needs: the last completed step, the metrics' windows and the hooks' states."""
         state: dict[str, Any] = {"iteration": self.completed_iter}
-        hooks = {name: hook_state for name, hook in self._calls.named(self._hooks) if (hook_state := hook.state_dict())}
+        hooks = {name: hook_state for name, hook in self._calls.named(self.hooks) if (hook_state := hook.state_dict())}
         if hooks:
             state["hooks"] = hooks
         if "storage" in vars(self):
@@ -341,14 +359,10 @@ class TrainerBase:
         return state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over `state_dict()`. Training goes on at ``trainer.iter + 1``."""
+        """Load `state_dict()`. Training goes on at ``trainer.iter + 1``."""
         self.iter = self.completed_iter = state_dict["iteration"]
         self._loaded_storage = state_dict.get("storage")
-        self._calls.load_states(self._hooks, state_dict.get("hooks", {}))
-
-    def _reading_after(self, iteration: int) -> int:
-        """Return the next step at which metrics are read: the end of a period, or the last step."""
-        return min([next_end(period, iteration) for period in self.metric_periods if period] + [self.max_iter - 1])
+        self._calls.load_states(self.hooks, state_dict.get("hooks", {}))
 
     def _open_storage(self, start_iter: int) -> EventStorage:
         storage = EventStorage(start_iter)

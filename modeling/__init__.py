@@ -12,6 +12,8 @@ from .build import Backbone as Backbone
 from .build import ShapeSpec as ShapeSpec
 from .build import build_backbone as build_backbone
 from .build import build_model as build_model
+from .checkpoint_names import convert_names as convert_names
+from .checkpoint_names import register_name_rules as register_name_rules
 from .layers.norm import IBN as IBN
 from .layers.norm import FrozenBatchNorm2d as FrozenBatchNorm2d
 from .layers.norm import get_norm as get_norm
@@ -22,4 +24,5 @@ from .layers.pooling import GlobalAvgPool as GlobalAvgPool
 from .layers.pooling import GlobalMaxPool as GlobalMaxPool
 from .layers.pooling import build_pooling as build_pooling
 from .layers.precision import full_precision as full_precision
-from .pretrain import load_pretrained as load_pretrained
+from .pretrained import PretrainedWeights as PretrainedWeights
+from .pretrained import pretrained_parts as pretrained_parts

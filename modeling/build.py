@@ -7,6 +7,8 @@ from torch import Tensor, nn
 
 from steploop.config import CfgNode, Registry, resolve_device
 
+from .pretrained import PretrainedWeights
+
 META_ARCH_REGISTRY = Registry("META_ARCH")
 """Whole models, by class name: called with the config, they obey the model contract of the engine.
 
@@ -36,7 +38,12 @@ class Backbone(nn.Module, ABC):
     A subclass implements `forward` and `output_shape`. Both have the same names in the same order, from fine to coarse.
     Stages of a ResNet are "stem", "res2", ..., "res5"; other networks use these names for stages of the same stride, so
     that what is built on top of one backbone fits another.
+
+    Attributes:
+        pretrained: the file whose weights it starts from, set by its builder; None starts from random weights.
     """
+
+    pretrained: PretrainedWeights | None = None
 
     @abstractmethod
     def forward(self, images: Tensor) -> dict[str, Tensor]:

@@ -18,16 +18,17 @@ from .errors import (
 from .errors import (
     UnsafeCheckpoint as UnsafeCheckpoint,
 )
+from .loaded_weights import LoadedWeights as LoadedWeights
 from .plain import to_plain as to_plain
 from .reader import read_checkpoint as read_checkpoint
 from .resume import find_newest_valid as find_newest_valid
 from .retention import prune as prune
 from .verify import verify_file as verify_file
 from .weights import (
-    IncompatibleKeys as IncompatibleKeys,
+    MINIMUM_SHARE as MINIMUM_SHARE,
 )
 from .weights import (
-    incompatible_table as incompatible_table,
+    Convert as Convert,
 )
 from .weights import (
     load_weights as load_weights,

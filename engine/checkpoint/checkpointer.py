@@ -17,7 +17,7 @@ from .plain import to_plain
 from .ranks import attempted_by_all, decided_by_main
 from .reader import read_checkpoint
 from .resume import POINTER, RESUMABLE, Found, checkpoint_files, find_newest_valid, read_pointer, resumable_files
-from .weights import load_weights, unwrap
+from .weights import MINIMUM_SHARE, Convert, load_weights, unwrap
 from .writer import write_checkpoint
 
 logger = logging.getLogger(__name__)
@@ -35,6 +35,8 @@ class Checkpointer:
         save_dir: where the files are; "" saves nothing.
         save_to_disk: whether this process writes; None: on the main rank only.
         asynchronous: `save` returns when the state is copied, and a thread writes it.
+        convert: brings the names in a file of another project to those of the model, see `load_weights`.
+        minimum_share: the share of the model's weights, in 0..1, that a file to start from must hold.
         checkpointables: objects with state_dict() and load_state_dict(), by the key under which they are saved.
 
     Attributes:
@@ -51,12 +53,16 @@ class Checkpointer:
         *,
         save_to_disk: bool | None = None,
         asynchronous: bool = False,
+        convert: Convert | None = None,
+        minimum_share: float = MINIMUM_SHARE,
         **checkpointables: Any,
     ) -> None:
         self.model = unwrap(model)
         self.save_dir = os.fspath(save_dir)
         self.save_to_disk = is_main_process() if save_to_disk is None else save_to_disk
         self.asynchronous = asynchronous
+        self.convert = convert
+        self.minimum_share = minimum_share
         self.checkpointables: dict[str, Any] = {}
         self.before_visible: list[Callable[[], object]] = []
         self.after_durable: list[Callable[[Path], object]] = []
@@ -137,7 +143,8 @@ class Checkpointer:
 
         Raises:
             FileNotFoundError: there is no such file.
-            ValueError: it is damaged, would run code, or holds no weights that fit (see `read_checkpoint`).
+            ValueError: it is damaged, would run code, or holds less than `minimum_share` of the model's weights (see
+                `read_checkpoint` and `load_weights`).
             KeyError: a name in `checkpointables` was never added.
         """
         if not os.fspath(path):
@@ -148,7 +155,13 @@ class Checkpointer:
             raise KeyError(f"no checkpointable of the name {sorted(unknown)}; there are {sorted(self.checkpointables)}")
         checkpoint = attempted_by_all(partial(read_checkpoint, path))
         logger.info("Loading the weights from %s", path)
-        load_weights(self.model, checkpoint.pop("model"))
+        load_weights(
+            self.model,
+            checkpoint.pop("model"),
+            convert=self.convert,
+            minimum_share=self.minimum_share,
+            source=path,
+        )
         return self._load_rest(path, checkpoint, checkpointables)
 
     def has_checkpoint(self) -> bool:
@@ -200,7 +213,7 @@ class Checkpointer:
             logger.info("No checkpoint was ever written in %s: starting from step 0", self.save_dir)
             return self.load(path, checkpointables=[])
         checkpoint = attempted_by_all(lambda: found[0].checkpoint if found else read_checkpoint(chosen))
-        if any(load_weights(self.model, checkpoint.pop("model"))):
+        if not load_weights(self.model, checkpoint.pop("model"), source=chosen).is_exact:
             raise ValueError(
                 f"the model differs from the one in {chosen} (see the table above), so the run cannot go on as it was. "
                 "To start a new run from its weights, load it without resuming."

@@ -21,14 +21,16 @@ _MIN_ALLOWANCE = 64 << 20
 _LEGACY_MAGIC = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)
 # Magic number, protocol version, system, the tree, the storages' keys.
 _LEGACY_PICKLES = 5
+# The names under which files hold the weights.
+_WEIGHTS = ("model", "state_dict", "model_state")
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Verify a `.pth` file and return it in the layout {"model": state dict, ...}, its tensors on the CPU.
 
-    Files of this project, fvcore and detectron2 ({"model": ...}), {"state_dict": ...} and bare state dicts
-    (torchvision) are understood. Files from before torch 1.6 carry no checksums; they are read, but a flipped bit goes
-    unseen.
+    Files of this project, fvcore and detectron2 ({"model": ...}), {"state_dict": ...} (mmdet, CenterTrack),
+    {"model_state": ...} (pycls, PySlowFast) and bare state dicts (torchvision) are understood. Files from before torch
+    1.6 carry no checksums; they are read, but a flipped bit goes unseen.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -67,14 +69,14 @@ def as_checkpoint(tree: Any, path: str | os.PathLike[str]) -> dict[str, Any]:
         CheckpointError: there are no weights in it.
     """
     if isinstance(tree, dict):
-        for key in ("model", "state_dict"):
+        for key in _WEIGHTS:
             if isinstance(tree.get(key), dict):
                 rest = {name: value for name, value in tree.items() if name != key}
                 return {**rest, "model": tree[key]}
         if tree and all(isinstance(value, torch.Tensor) for value in tree.values()):
             return {"model": tree}
     found = sorted(map(str, tree))[:10] if isinstance(tree, dict) else type(tree).__name__
-    raise CheckpointError(f'{path} holds no weights: expected "model", "state_dict" or a bare state dict, got {found}')
+    raise CheckpointError(f"{path} holds no weights: expected {', '.join(_WEIGHTS)} or a bare state dict, got {found}")
 
 
 def _load(path: str | os.PathLike[str], *, mmap: bool) -> Any:

@@ -72,6 +72,14 @@ def resumable_files(folder: str | os.PathLike[str]) -> tuple[list[Path], list[Pa
     return [path for *_, path in sorted(found, reverse=True)], unreadable
 
 
+def is_checkpoint_of_a_run(path: Path) -> bool:
+    """Return True if a run has saved this file: it says at which iteration."""
+    try:
+        return type(peek_checkpoint(path).get("iteration")) is int
+    except (CheckpointError, OSError):
+        return False
+
+
 def holds_checkpoint(folder: Path) -> bool:
     """Say whether there is a checkpoint, whole or damaged, that a run might go on from."""
     found, unreadable = resumable_files(folder)

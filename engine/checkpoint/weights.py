@@ -1,31 +1,29 @@
-"""Loads a state dict into a model, and shows what did not fit as a table grouped by module."""
+"""Loads a state dict into a model, whoever wrote it, and says what became of each entry."""
 
 import logging
-import re
-from collections import defaultdict
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+import os
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import torch
 from torch import nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
-from .plain import map_tensors
+from .loaded_weights import LoadedWeights
 
 logger = logging.getLogger(__name__)
-# Left in the keys by DataParallel and DistributedDataParallel, and by torch.compile.
-_PREFIXES = ("module.", "_orig_mod.")
-_MAX_ROWS = 50
 
+Convert: TypeAlias = Callable[[Mapping[str, Any], Mapping[str, Any]], Mapping[str, Any]]
+"""(entries of a file, entries of the model) -> the file's entries under the model's names, its shapes if need be."""
 
-class IncompatibleKeys(NamedTuple):
-    """What did not fit: names that only the model has, names that only the file has, and
-    (name, shape in the file, shape in the model) where both have it with different shapes.
-    """
+MINIMUM_SHARE = 0.5
+"""Of the weights of a model that starts from a file, the share that must be in it, unless another is asked for."""
 
-    missing_keys: list[str]
-    unexpected_keys: list[str]
-    incorrect_shapes: list[tuple[str, tuple[int, ...], tuple[int, ...]]]
+# DataParallel and DistributedDataParallel put the first before each name, torch.compile the second before each name of
+# what it compiles, which may be a part of the model.
+_WRAPPER, _COMPILED = "module.", "_orig_mod"
+_COUNTER = "num_batches_tracked"
 
 
 def unwrap(model: nn.Module) -> nn.Module:
@@ -39,21 +37,64 @@ def unwrap(model: nn.Module) -> nn.Module:
             return model
 
 
-def load_weights(model: nn.Module, state: dict[str, Any]) -> IncompatibleKeys:
-    """Copy into `model` all that fits by name and shape, and log the rest as one table.
+def load_weights(
+    model: nn.Module,
+    state: Mapping[str, Any],
+    *,
+    convert: Convert | None = None,
+    ignore: Sequence[str] = (),
+    minimum_share: float = 0.0,
+    source: str | os.PathLike[str] = "the file",
+) -> LoadedWeights:
+    """Copy into `model` all that fits by name and shape; log how much that was, and the rest as one table.
+
+    What wrappers add to names does not count: "module." before all of them, and "_orig_mod." anywhere (torch.compile).
 
     Args:
         model: may be wrapped; it is changed in place.
-        state: name -> tensor; a common prefix "module." or "_orig_mod." of all names is dropped.
+        state: name -> tensor.
+        convert: brings entries of other projects to the model's names, such as `steploop.modeling.convert_names`.
+        ignore: prefixes of names that are left out of the table where only the file has them, such as a classifier's.
+        minimum_share: the share of the model's weights, in 0..1, that must be loaded; with 0, one name in common is
+            enough, and the caller looks at the report.
+        source: the file's name in messages.
 
     Raises:
-        ValueError: no name fits at all, something that should be a tensor is none, or the model cannot take one.
+        ValueError: no name is in both, or less than `minimum_share` fits (the model is then changed in part); something
+            that should be a tensor is none, or the model cannot take one.
     """
     model = unwrap(model)
     expected = model.state_dict()
-    state = _strip_prefixes(state)
-    # Copied like this because OrderedDict.copy() loses torch's _metadata.
-    fitting = map_tensors(state, lambda tensor: tensor)
+    state = _in_names_of(model, expected, state)
+    converted = state if convert is None else convert(state, expected)
+    fitting, incorrect = _fitting(converted, expected)
+    try:
+        result = model.load_state_dict(fitting, strict=False)
+    except RuntimeError as error:  # such as a type that cannot be copied into that of the model
+        raise ValueError(f"the model cannot take the weights in {source}: {error}") from error
+    wrong = {name for name, *_ in incorrect}
+    initial = {*result.missing_keys, *wrong}
+    loaded = [name for name in _without_counters(expected) if name not in initial]
+    missing = _without_aliases(model, [name for name in result.missing_keys if name not in wrong])
+    report = LoadedWeights(
+        loaded=loaded,
+        converted=[name for name in loaded if name not in state],
+        missing_keys=_without_counters(missing),
+        unexpected_keys=[key for key in _without_counters(result.unexpected_keys) if not key.startswith(tuple(ignore))],
+        incorrect_shapes=sorted(incorrect),
+    )
+    _check(report, minimum_share, f"{type(model).__name__} and {source}", state, expected)
+    logger.info("%s from %s", report.summary(), source)
+    return report
+
+
+def _fitting(
+    state: Mapping[str, Any], expected: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[tuple[str, tuple[int, ...], tuple[int, ...]]]]:
+    """Return the entries without those of another shape, and (name, shape in the file, in the model) of those."""
+    fitting: dict[str, Any] = OrderedDict(state)
+    if hasattr(state, "_metadata"):  # versions of modules, which a copy lacks
+        fitting._metadata = state._metadata  # type: ignore[attr-defined]
     incorrect = []
     for key in state.keys() & expected.keys():
         if not isinstance(expected[key], torch.Tensor):
@@ -66,79 +107,66 @@ def load_weights(model: nn.Module, state: dict[str, Any]) -> IncompatibleKeys:
         if shapes[0] != shapes[1]:
             incorrect.append((key, *shapes))
             del fitting[key]
-    if expected and not state.keys() & expected.keys():
+    return fitting, incorrect
+
+
+def _check(
+    report: LoadedWeights, minimum_share: float, what: str, state: Mapping[str, Any], expected: Mapping[str, Any]
+) -> None:
+    """Log what did not fit; raise where too little did."""
+    if report.initial and not report.loaded and not report.incorrect_shapes:
         raise ValueError(
-            f"not one name of the file is in the model: the file has {_some(state)}, the model {_some(expected)}. "
+            f"{what} have not one name in common: the file has {_some(state)}, the model {_some(expected)}. "
             "Is it a checkpoint of another architecture, or does a prefix differ?"
         )
-    try:
-        result = model.load_state_dict(fitting, strict=False)
-    except RuntimeError as error:  # such as a type that cannot be copied into that of the model
-        raise ValueError(f"the model cannot take the weights in the file: {error}") from error
-    wrong = {key for key, *_ in incorrect}
-    incompatible = IncompatibleKeys(
-        missing_keys=_without_aliases(model, [key for key in result.missing_keys if key not in wrong]),
-        unexpected_keys=list(result.unexpected_keys),
-        incorrect_shapes=sorted(incorrect),
-    )
-    if any(incompatible):
-        logger.warning("The weights in the file and the model differ:\n%s", incompatible_table(incompatible))
-    return incompatible
+    if not report.is_exact:
+        logger.warning("%s differ:\n%s", what, report.table())
+    if report.share < minimum_share:
+        raise ValueError(
+            f"{what} have too little in common. {report.summary()}, at least {minimum_share:.0%} are expected; what is "
+            "missing would stay random (see the table in the log). Is the file of another architecture or width? "
+            "MODEL.WEIGHTS_MIN_SHARE sets the limit"
+        )
 
 
-def incompatible_table(incompatible: IncompatibleKeys) -> str:
-    """Return what did not fit as a table; names are grouped like `layer1.0.{bn1,bn2}.{bias,weight}`."""
-    from tabulate import tabulate
-
-    rows = [["not in the file", group, "", "kept as it was"] for group in group_keys(incompatible.missing_keys)]
-    rows += [["not in the model", group, "ignored", ""] for group in group_keys(incompatible.unexpected_keys)]
-    by_shapes = defaultdict(list)
-    for key, in_file, in_model in incompatible.incorrect_shapes:
-        by_shapes[in_file, in_model].append(key)
-    for (in_file, in_model), keys in by_shapes.items():
-        rows += [["another shape", group, str(in_file), f"{in_model}, kept as it was"] for group in group_keys(keys)]
-    if len(rows) > _MAX_ROWS:
-        rows[_MAX_ROWS:] = [["...", f"and {len(rows) - _MAX_ROWS} more rows", "", ""]]
-    return tabulate(rows, headers=["", "names", "in the file", "in the model"], tablefmt="simple")
-
-
-def group_keys(keys: Iterable[str]) -> list[str]:
-    """Group dotted names: modules that miss the same things share one line, `layer1.0.{bn1,bn2}.{bias,weight}`."""
-    tree: dict = {}
-    for key in keys:
-        node = tree
-        for part in key.split("."):
-            node = node.setdefault(part, {})
-    return list(_patterns(tree))
-
-
-def _patterns(tree: dict) -> tuple[str, ...]:
-    groups = defaultdict(list)
-    for name, subtree in tree.items():
-        groups[_patterns(subtree)].append(name)
-    result = []
-    for patterns, names in groups.items():
-        names.sort(key=lambda name: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)])
-        head = names[0] if len(names) == 1 else "{" + ",".join(names) + "}"
-        result += [f"{head}.{pattern}" for pattern in patterns] or [head]
-    return tuple(result)
-
-
-def _strip_prefixes(state: dict[str, Any]) -> dict[str, Any]:
+def _in_names_of(model: nn.Module, expected: Mapping[str, Any], state: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the entries under the model's names where the two differ by what wrappers add only."""
     odd = [key for key in state if not isinstance(key, str)]
     if odd:
         raise ValueError(f"the names of weights must be str, got {odd[:3]}")
-    stripped = state
-    for prefix in _PREFIXES * 2:
-        if stripped and all(key.startswith(prefix) for key in stripped):
-            metadata = getattr(stripped, "_metadata", None)
-            stripped = type(stripped)((key[len(prefix) :], value) for key, value in stripped.items())
-            if metadata is not None:
-                # Its "" is the wrapper itself; below it, names lack the prefix's dot.
-                own = {key[len(prefix) :]: value for key, value in metadata.items() if key.startswith(prefix)}
-                own[""] = metadata.get(prefix.rstrip("."), {})
-                stripped._metadata = own  # type: ignore[attr-defined]
-    return stripped
+    prefix, own_prefix = _wrapper_prefix(state), _wrapper_prefix(expected)
+    own = {_plain(key, own_prefix): key for key in expected}
+    renamed: dict[str, Any] = OrderedDict()
+    for key, value in state.items():
+        plain = _plain(key, prefix)
+        name = own.get(plain, plain)
+        if name in renamed:
+            raise ValueError(f"the file has {name} twice, once of them as {key}")
+        renamed[name] = value
+    metadata = getattr(state, "_metadata", None)
+    if metadata is not None:
+        # The versions of modules, by names that lack the last dot.
+        versions = {_plain(f"{key}.", prefix).strip("."): value for key, value in metadata.items()}
+        found = {name: versions.get(_plain(f"{name}.", own_prefix).strip(".")) for name, _ in model.named_modules()}
+        renamed._metadata = {name: value for name, value in found.items() if value is not None}  # type: ignore[attr-defined]
+    return renamed
+
+
+def _wrapper_prefix(names: Iterable[str]) -> str:
+    """Return "module.", once or several times, where all names begin with it; else ""."""
+    names = [_plain(name, "") for name in names]
+    prefix = ""
+    while names and all(name.startswith(prefix + _WRAPPER) for name in names):
+        prefix += _WRAPPER
+    return prefix
+
+
+def _plain(name: str, prefix: str) -> str:
+    return ".".join(part for part in name.split(".") if part != _COMPILED).removeprefix(prefix)
+
+
+def _without_counters(names: Iterable[str]) -> list[str]:
+    return [name for name in names if name.split(".")[-1] != _COUNTER]
 
 
 def _without_aliases(model: nn.Module, missing: list[str]) -> list[str]:
@@ -151,5 +179,5 @@ def _without_aliases(model: nn.Module, missing: list[str]) -> list[str]:
     return [key for key in missing if key not in aliases]
 
 
-def _some(state: dict[str, Any]) -> str:
+def _some(state: Mapping[str, Any]) -> str:
     return ", ".join(list(state)[:3]) + (", ..." if len(state) > 3 else "")

@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from ..distributed.launchers import LAUNCHERS
+from .override_parser import OverrideParser
 
 _EXAMPLES = """\
 examples:
@@ -28,7 +29,7 @@ def default_argument_parser(epilog: str | None = None) -> argparse.ArgumentParse
     Args:
         epilog: the text below `--help`; by default examples for the script that runs.
     """
-    parser = argparse.ArgumentParser(
+    parser = OverrideParser(
         epilog=epilog if epilog is not None else _EXAMPLES.format(script=sys.argv[0]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -39,13 +40,6 @@ def default_argument_parser(epilog: str | None = None) -> argparse.ArgumentParse
     _add_names_of_settings(parser.add_argument_group("settings by another name"))
     _add_trials(parser.add_argument_group("to try something out"))
     _add_processes(parser.add_argument_group("several processes"))
-    parser.add_argument(
-        # Not argparse.REMAINDER, which would swallow every flag that comes after the first KEY.
-        "opts",
-        nargs="*",
-        metavar="KEY VALUE",
-        help="settings that override the config file, as pairs; flags come before or after them, not between",
-    )
     return parser
 
 

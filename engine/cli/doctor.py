@@ -84,9 +84,9 @@ def _loader(case: Case) -> str | None:
         return None
     times = [time.perf_counter()]
     while len(times) < 3 or (len(times) < 100 and times[-1] - times[1] < LOADER_SECONDS):
-        case.trainer._trainer.next_batch()
+        case.trainer.next_batch()
         times.append(time.perf_counter())
-    case.trainer._trainer.release_data_loader()
+    case.trainer.release_data_loader()
     pace, workers = (len(times) - 2) / (times[-1] - times[1]), case.cfg.DATALOADER.NUM_WORKERS
     return f"{pace:.1f} batches/s with {workers} workers, the first after {times[1] - times[0]:.2f} s"
 

@@ -12,15 +12,15 @@ import torch
 
 from steploop.config import CfgNode, ConfigError, diff_configs, format_diff, get_cfg, load_yaml, resolve_device
 
-from ..checkpoint.resume import holds_checkpoint
+from ..checkpoint.resume import holds_checkpoint, is_checkpoint_of_a_run
 from ..defaults.acceleration import set_float32_precision
 from ..distributed import comm
 from ..distributed.launchers import count_restarts
 from ..run.environment import collect_env_info
-from ..run.files import write_text_atomically
-from ..run.folder import hold, start_run
+from ..run.folder import hold
 from ..run.logger import close_logger, setup_logger
 from ..run.seeding import enable_determinism, seed_all_rng
+from ..run.start import RunStart, begin_later
 from .flags import apply_flags, check_flags, trial_folder
 
 logger = logging.getLogger(__name__)
@@ -67,9 +67,11 @@ def setup_config(args: argparse.Namespace, *add_keys: Callable[[CfgNode], None])
 def default_setup(cfg: CfgNode, args: argparse.Namespace) -> None:
     """Make the output folder, start logging, tell what runs where, and seed everything.
 
-    Called in every process, before anything random is made. A folder that holds another run is emptied into
-    ``previous/`` unless `args` resume it or only evaluate. A negative SEED is replaced, in `cfg`, by one that the main
-    process draws, or on a resume by the one that the run began with. What the config changed since is logged.
+    Called in every process, before anything random is made. The folder is taken for this process, and nothing in it is
+    changed before the training begins (`TrainerBase.train`): a run that is refused until then leaves an older one as it
+    was. When the training begins, config.yaml is written, and a run that neither `args` resume nor only evaluate is
+    moved to ``previous/``. A negative SEED is replaced, in `cfg`, by one that the main process draws, or on a resume by
+    the one that the run began with. What the config changed since is logged.
 
     Args:
         cfg: the config; its SEED may be changed even if it is frozen.
@@ -79,14 +81,10 @@ def default_setup(cfg: CfgNode, args: argparse.Namespace) -> None:
         RuntimeError: another process trains in this folder; the error names it.
     """
     output_dir = Path(cfg.OUTPUT_DIR)
-    moved = _prepare_folder(output_dir, args) if comm.is_main_process() else None
-    comm.synchronize()
+    resumes = bool(comm.all_gather(_take_folder(output_dir, args) if comm.is_main_process() else None)[0])
     close_logger()  # an earlier run of this process may still write where its folder was moved to
     rank = comm.get_rank()
-    setup_logger(str(output_dir), distributed_rank=rank)
-    if moved is not None:
-        why = " (it had no checkpoint to resume from)" if args.resume else ""
-        logger.info("The folder held an earlier run, which is now in %s%s", moved, why)
+    setup_logger(str(output_dir), distributed_rank=rank, hold=not args.eval_only)
     logger.info("Rank of this process: %d of %d", rank, comm.get_world_size())
     logger.info("Environment:\n%s", collect_env_info())
     logger.info("Command line: %s", args)
@@ -95,9 +93,12 @@ def default_setup(cfg: CfgNode, args: argparse.Namespace) -> None:
     if earlier and (changes := diff_configs(earlier, cfg)):
         logger.info("Changed in the config since:\n%s", format_diff(changes))
     logger.info("Config:\n%s", cfg.dump())
-    if comm.is_main_process() and not args.eval_only:
-        write_text_atomically(output_dir / "config.yaml", cfg.dump())
-        logger.info("Config saved to %s", output_dir / "config.yaml")
+    begin_later(None)
+    if not args.eval_only:
+        why = " (it had no checkpoint to resume from)" if args.resume else ""
+        files = {"config.yaml": cfg.dump()}
+        begin_later(RunStart(output_dir, resumes, files, cfg.PREVIOUS_RUNS_TO_KEEP, is_checkpoint_of_a_run, why))
+        logger.info("The config is saved to %s when the training begins", output_dir / "config.yaml")
     seed_all_rng(cfg.SEED)
     if not args.eval_only:
         torch.backends.cudnn.benchmark = cfg.CUDNN_BENCHMARK
@@ -106,15 +107,13 @@ def default_setup(cfg: CfgNode, args: argparse.Namespace) -> None:
     set_float32_precision(cfg.FLOAT32_PRECISION)
 
 
-def _prepare_folder(output_dir: Path, args: argparse.Namespace) -> Path | None:
-    """Take the folder for this run, and return where an earlier one was moved, if there was one."""
+def _take_folder(output_dir: Path, args: argparse.Namespace) -> bool:
+    """Take the folder for this process, and return True if the run in it goes on."""
     output_dir.mkdir(parents=True, exist_ok=True)
     if args.eval_only:
-        return None
+        return True
     hold(output_dir)
-    if args.resume and holds_checkpoint(output_dir):
-        return None
-    return start_run(output_dir)
+    return bool(args.resume and holds_checkpoint(output_dir))
 
 
 def _fix_seed(cfg: CfgNode, earlier: object) -> None:

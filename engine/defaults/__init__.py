@@ -1,4 +1,5 @@
 """What knows a whole config: DefaultTrainer, the list of its hooks, DefaultPredictor."""
 
 from .predictor import DefaultPredictor as DefaultPredictor
+from .pretrained import load_pretrained as load_pretrained
 from .trainer import DefaultTrainer as DefaultTrainer

@@ -59,8 +59,8 @@ class DefaultPredictor:
         self.cfg = self._completed(cfg, weights)
         self.batch_size = self.cfg.TEST.IMS_PER_BATCH
         self.model = self.trainer_class.build_model(self.cfg)
-        unfit = load_weights(self.model, weights)
-        if lacking := [*unfit.missing_keys, *(name for name, *_ in unfit.incorrect_shapes)]:
+        convert = self.trainer_class.build_name_conversion(self.cfg)
+        if lacking := load_weights(self.model, weights, convert=convert, source=cfg.MODEL.WEIGHTS).initial:
             raise ValueError(
                 f"{cfg.MODEL.WEIGHTS} lacks weights of this model ({_some(lacking)}), whose predictions would be "
                 "random: give the config that they were trained with"
@@ -115,7 +115,6 @@ class DefaultPredictor:
         cfg = cfg.clone()
         frozen = cfg.is_frozen()
         cfg.defrost()
-        cfg.MODEL.BACKBONE.PRETRAIN_PATH = ""  # would be overwritten, and need not exist where the model is used
         self.complete_config(cfg, weights)
         if frozen:
             cfg.freeze()

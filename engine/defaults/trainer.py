@@ -5,6 +5,7 @@ import functools
 import logging
 import weakref
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from torch import nn
 from steploop.config import CfgNode
 
 from .. import hooks
-from ..checkpoint import Checkpointer, unwrap
+from ..checkpoint import Checkpointer, Convert, unwrap
 from ..distributed import comm
 from ..distributed.ddp import create_ddp_model, ddp_options, synchronize_buffers
 from ..evaluation.evaluator import DatasetEvaluator, verify_results
@@ -22,14 +23,17 @@ from ..metrics.events import EventWriter
 from ..metrics.losses import NonFiniteLoss
 from ..metrics.writers import build_writers
 from ..run.manifest import Manifest
+from ..run.start import begin, is_new_run
 from ..simple_trainer import SimpleTrainer
 from ..solver import build_lr_scheduler, build_optimizer
 from ..solver.restore import restore_optimizer
 from ..train_loop import HookBase, TrainerBase
 from .acceleration import autocast_precision, compile_model, use_channels_last
 from .epochs import epochs_to_iterations, iterations_per_epoch
-from .hooks import build_early_stopping, default_hooks
+from .hooks import build_best_checkpointers, build_early_stopping, build_precise_bn, build_profiler
+from .open_settings import fill_open_settings
 from .overfit import OverfitLoader
+from .pretrained import PartWeights, load_pretrained
 from .records import load_results, report_non_finite, save_results
 from .rescale import rescale_for_world_size
 from .summary import model_table
@@ -37,7 +41,7 @@ from .summary import model_table
 logger = logging.getLogger(__name__)
 
 
-class DefaultTrainer(TrainerBase):
+class DefaultTrainer(SimpleTrainer):
     """Builds model, optimizer, loader, schedule and hooks from a config, and trains.
 
     A project subclasses it and overrides what differs::
@@ -58,16 +62,14 @@ class DefaultTrainer(TrainerBase):
     """
 
     def __init__(self, cfg: CfgNode) -> None:
-        super().__init__()
-        cfg = self.auto_scale_workers(cfg, comm.get_world_size())
-        self.cfg = cfg
+        cfg = self.auto_scale_workers(fill_open_settings(cfg), comm.get_world_size())
         model = self.build_model(cfg)
         if cfg.MODEL.CHANNELS_LAST:
             use_channels_last(model)
         optimizer = self.build_optimizer(cfg, model)
         data_loader = self.build_train_loader(cfg)
         # Only the loader knows how long an epoch is; model, optimizer and loader need no number of iterations.
-        cfg = self.cfg = epochs_to_iterations(cfg, iterations_per_epoch(data_loader))
+        cfg = epochs_to_iterations(cfg, iterations_per_epoch(data_loader))
         if cfg.DATALOADER.OVERFIT_BATCHES:
             batches_per_step = cfg.SOLVER.ACCUMULATE
             data_loader = OverfitLoader(data_loader, cfg.DATALOADER.OVERFIT_BATCHES, batches_per_step=batches_per_step)
@@ -75,7 +77,7 @@ class DefaultTrainer(TrainerBase):
         wrapped = create_ddp_model(model, **ddp_options(cfg))
         if cfg.SOLVER.COMPILE:
             compile_model(wrapped, cfg.SOLVER.COMPILE_BACKEND)
-        self._trainer = SimpleTrainer(
+        super().__init__(
             wrapped,
             data_loader,
             optimizer,
@@ -84,6 +86,7 @@ class DefaultTrainer(TrainerBase):
             precision=autocast_precision(cfg),
             max_skipped_steps=cfg.SOLVER.MAX_SKIPPED_STEPS,
         )
+        self.cfg = cfg
         self.ema = hooks.EMA(model, cfg.SOLVER.EMA.DECAY) if cfg.SOLVER.EMA.ENABLED else None
         self.early_stopping = build_early_stopping(cfg)
         self.scheduler = self.build_lr_scheduler(cfg, optimizer)
@@ -92,11 +95,14 @@ class DefaultTrainer(TrainerBase):
             model,
             cfg.OUTPUT_DIR,
             asynchronous=cfg.SOLVER.CHECKPOINT_ASYNC,
+            convert=self.build_name_conversion(cfg),
+            minimum_share=cfg.MODEL.WEIGHTS_MIN_SHARE,
             trainer=weakref.proxy(self),
             manifest=self.manifest,
         )
         self.seed = cfg.SEED
         self.start_iter = 0
+        self._has_start = False
         self.max_iter = cfg.SOLVER.MAX_ITER
         # Every process knows when a hook of the main one saves or evaluates: metrics are read, and checked, before.
         solver, test = cfg.SOLVER, cfg.TEST
@@ -112,9 +118,17 @@ class DefaultTrainer(TrainerBase):
     def resume_or_load(self, resume: bool = True) -> None:
         """Go on from the last checkpoint of OUTPUT_DIR, or start from MODEL.WEIGHTS.
 
+        Where neither is there, parts of the model start from the files that their builders named, such as
+        MODEL.BACKBONE.PRETRAIN_PATH; otherwise those files are not read and need not exist.
+
         Args:
             resume: go on, if OUTPUT_DIR holds a checkpoint.
+
+        Raises:
+            FileNotFoundError: there is no file to start from.
+            ValueError: a file cannot be used, or holds too little of the model (MODEL.WEIGHTS_MIN_SHARE).
         """
+        resume = resume and not is_new_run(Path(self.cfg.OUTPUT_DIR))
         rest = self.checkpointer.resume_or_load(self.cfg.MODEL.WEIGHTS, resume=resume)
         if self.checkpointer.resumed_from:
             self.start_iter = self.iter + 1
@@ -127,6 +141,11 @@ class DefaultTrainer(TrainerBase):
                 )
         elif self.ema is not None and (average := rest.get("trainer", {}).get("hooks", {}).get("EMA")):
             self.ema.load_state_dict(average)
+        if not self.checkpointer.resumed_from and not self.cfg.MODEL.WEIGHTS:
+            model = self.checkpointer.model
+            parts = self.build_pretrained_parts(self.cfg, model)
+            load_pretrained(model, parts, minimum_share=self.cfg.MODEL.WEIGHTS_MIN_SHARE)
+        self._has_start = True
 
     def train(self) -> Mapping[str, Any]:  # type: ignore[override]
         """Train from `start_iter` to `max_iter`; return the results of the final evaluation, empty without one.
@@ -139,6 +158,7 @@ class DefaultTrainer(TrainerBase):
             SystemExit: the run was interrupted and is to be resumed; the code is REQUEUE_EXIT_CODE.
             ValueError: TEST.EXPECTED_RESULTS are not met.
         """
+        begin()
         earlier = self._earlier_results() if self.start_iter >= self.max_iter or self._is_over() else None
         if earlier is not None:
             logger.info("Nothing to do: the results of the finished run are in %s", self.cfg.OUTPUT_DIR)
@@ -156,6 +176,12 @@ class DefaultTrainer(TrainerBase):
 
     def _run(self) -> None:
         """Run the loop; what ends it is reported."""
+        if not self._has_start and (
+            self.cfg.MODEL.WEIGHTS or self.build_pretrained_parts(self.cfg, unwrap(self.model))
+        ):
+            logger.warning(
+                "resume_or_load() was not called before train(): neither MODEL.WEIGHTS nor PRETRAIN_PATH is read"
+            )
         try:
             with self.manifest.session(self):
                 super().train(self.start_iter, self.max_iter)
@@ -192,40 +218,70 @@ class DefaultTrainer(TrainerBase):
         self._evaluated_at = self.iter
         return self._last_eval_results
 
-    def before_train(self) -> None:
-        """Begin the run; the inner trainer learns how long it is, and whose hooks it calls after the backward pass."""
-        self._trainer.max_iter = self.max_iter
-        self._trainer._calls = self._calls
-        super().before_train()
-
-    def run_step(self) -> None:
-        """Do the step of the inner trainer."""
-        self._trainer.iter = self.iter
-        self._trainer.run_step()
-
-    def after_train(self) -> None:
-        """End the run, and the loader's processes with it."""
-        try:
-            super().after_train()
-        finally:
-            self._trainer.release_data_loader()
-
     def state_dict(self) -> dict[str, Any]:
-        """Return the loop's state, with the inner trainer's below "_trainer"."""
-        return {**super().state_dict(), "_trainer": self._trainer.state_dict()}
+        """Return the loop's state, with that of the step below "_trainer", as detectron2's checkpoints have it."""
+        state = TrainerBase.state_dict(self)
+        return {**state, "_trainer": {"iteration": state["iteration"], **self.step_state()}}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over `state_dict()`, but for what the config says: learning rate, weight decay and the like."""
-        super().load_state_dict(state_dict)
-        inner = dict(state_dict["_trainer"])
-        inner["optimizer"] = restore_optimizer(self.optimizer, inner["optimizer"])
-        self._trainer.load_state_dict(inner)
+        """Load `state_dict()`, except what the config says: learning rate, weight decay and the like."""
+        TrainerBase.load_state_dict(self, state_dict)
+        step = dict(state_dict["_trainer"])
+        # After the hooks: a schedule has set the learning rates, which the optimizer keeps.
+        step["optimizer"] = restore_optimizer(self.optimizer, step["optimizer"])
+        self.load_step_state(step)
+
+    @property
+    def _trainer(self) -> "DefaultTrainer":
+        """This trainer: detectron2's DefaultTrainer holds the one that has the model here."""
+        return self
 
     # -- what the config builds -------------------------------------------------------------------------
 
     def build_hooks(self) -> list[HookBase | None]:
-        """Return the hooks in the order in which they act."""
-        return default_hooks(self)
+        """Return the hooks that the config asks for, in the order in which they run; None stands for none.
+
+        A subclass calls this and inserts its own, before the last one for a hook that records or evaluates something.
+
+        Raises:
+            ValueError: one of the settings cannot be, such as a layer to freeze that the model does not have.
+        """
+        cfg, solver, test = self.cfg, self.cfg.SOLVER, self.cfg.TEST
+        clip = solver.CLIP_GRADIENTS
+        is_main = comm.is_main_process()
+        best = build_best_checkpointers(cfg, self.checkpointer)  # a wrong row is an error in every process
+        per_epoch = iterations_per_epoch(self.data_loader)
+        keep = solver.CHECKPOINT_MAX_TO_KEEP or None
+        return [
+            hooks.StopOnSignal(),
+            hooks.TimeLimit(solver.MAX_SECONDS) if solver.MAX_SECONDS else None,
+            hooks.IterationTimer(),
+            hooks.TimeSplit(cfg.LOG_PERIOD) if cfg.LOG_TIME_SPLIT else None,
+            hooks.LRScheduler(),
+            hooks.EpochRecorder(per_epoch, cfg.LOG_PERIOD) if per_epoch else None,
+            hooks.GradientClipping(clip.CLIP_VALUE, clip.CLIP_TYPE, clip.NORM_TYPE) if clip.ENABLED else None,
+            hooks.LayerFreeze(self.model, cfg.MODEL.FREEZE_LAYERS, solver.FREEZE_ITERS)
+            if cfg.MODEL.FREEZE_LAYERS
+            else None,
+            build_profiler(cfg),
+            hooks.TorchMemoryStats(cfg.PROFILER.MEMORY_PERIOD) if cfg.PROFILER.MEMORY_PERIOD else None,
+            self.ema,
+            build_precise_bn(self),  # before the hooks that measure with these statistics
+            hooks.ValidationLoss(test.LOSS_PERIOD, self.model, self.build_val_loader(cfg), precision=self.precision)
+            if cfg.DATASETS.VAL
+            else None,
+            hooks.EvalHook(test.EVAL_PERIOD, self.evaluate_and_keep, eval_before_train=test.EVAL_AT_START)
+            if cfg.DATASETS.TEST
+            else None,
+            *(best if is_main else ()),
+            self.early_stopping,
+            hooks.ProgressBar(),
+            # These two run after all others, also after those that are registered later (see HookBase.stage).
+            hooks.PeriodicWriter(self.build_writers(), period=cfg.LOG_PERIOD) if is_main else None,
+            hooks.PeriodicCheckpointer(self.checkpointer, solver.CHECKPOINT_PERIOD, max_to_keep=keep)
+            if is_main
+            else None,
+        ]
 
     def build_writers(self) -> list[EventWriter]:
         """Return the writers of the main process, which WRITERS names."""
@@ -237,6 +293,20 @@ class DefaultTrainer(TrainerBase):
         from steploop.modeling import build_model
 
         return build_model(cfg)
+
+    @classmethod
+    def build_pretrained_parts(cls, cfg: CfgNode, model: nn.Module) -> Mapping[str, PartWeights]:
+        """Return what parts of a new run's model start from, by the module's name, unless MODEL.WEIGHTS is set."""
+        from steploop.modeling import pretrained_parts
+
+        return pretrained_parts(model)
+
+    @classmethod
+    def build_name_conversion(cls, cfg: CfgNode) -> Convert:
+        """Return what brings the entries of MODEL.WEIGHTS to the model's names, where another project wrote them."""
+        from steploop.modeling import convert_names
+
+        return convert_names
 
     @classmethod
     def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
@@ -301,32 +371,3 @@ class DefaultTrainer(TrainerBase):
             return {}
         found = load_results(self.cfg.OUTPUT_DIR, self._length()) if comm.is_main_process() else None
         return comm.all_gather(found)[0]
-
-    # -- what the inner trainer holds -----------------------------------------------------------------
-
-    @property
-    def model(self) -> nn.Module:
-        """The model, wrapped for several processes."""
-        return self._trainer.model
-
-    @model.setter
-    def model(self, model: nn.Module) -> None:
-        self._trainer.model = model
-
-    @property
-    def optimizer(self) -> torch.optim.Optimizer:
-        """The optimizer."""
-        return self._trainer.optimizer
-
-    @optimizer.setter
-    def optimizer(self, optimizer: torch.optim.Optimizer) -> None:
-        self._trainer.optimizer = optimizer
-
-    @property
-    def data_loader(self) -> Any:
-        """The loader of training batches."""
-        return self._trainer.data_loader
-
-    @data_loader.setter
-    def data_loader(self, data_loader: Any) -> None:
-        self._trainer.data_loader = data_loader

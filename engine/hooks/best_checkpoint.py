@@ -103,6 +103,7 @@ class BestCheckpointer(HookBase):
             return
         if self.best_metric is None or self._is_better(value, self.best_metric):
             self.best_metric, self.best_iter = value, iteration
+            self.trainer.verify_state()
             completed = self.trainer.completed_iter
             self._checkpointer.save(self._file_prefix, tag_last=False, iteration=completed, **self._best())
             logger.info("New best %s: %.5g at iteration %d", self._val_metric, value, iteration)

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..checkpoint import Checkpointer
 from ..checkpoint.retention import periodic_iteration, periodic_name, prune
-from ..train_loop import HookBase, every
+from ..train_loop import SAVE, HookBase, every
 from .writing import PeriodicWriter
 
 logger = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ class PeriodicCheckpointer(HookBase):
         file_prefix: what the names begin with.
     """
 
-    turn = 2
+    stage = SAVE
 
     def __init__(
         self,
@@ -85,7 +85,9 @@ class PeriodicCheckpointer(HookBase):
 
     def after_step(self) -> None:
         """Save, if it is time."""
-        self.step(self.trainer.iter)
+        if every(self.period, self.trainer.iter) or self.is_last_iter():
+            self.trainer.verify_state()
+            self.step(self.trainer.iter)
 
     def after_train(self) -> None:
         """Save where a stopped run stands, unless that step is saved already; wait for a save in flight."""
@@ -98,7 +100,7 @@ class PeriodicCheckpointer(HookBase):
             self.checkpointer.wait()
 
     def _flush_writers(self) -> None:
-        for hook in self.trainer._hooks:
+        for hook in self.trainer.hooks:
             if isinstance(hook, PeriodicWriter):
                 hook.flush()
 

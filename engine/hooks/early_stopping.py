@@ -6,7 +6,6 @@ from typing import Any
 from ..distributed import comm
 from ..train_loop import HookBase
 from .metric import comparison, find_metric
-from .writing import PeriodicWriter
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +52,7 @@ class EarlyStopping(HookBase):
         if self.trainer.start_iter == 0:
             self.best_metric, self.best_iter, self.num_bad = None, None, 0
         if self.is_over():
-            self._stop()
+            self.trainer.end_after_this_step(self.reason)
 
     def after_step(self) -> None:
         """Look at the metric after a periodic evaluation; the results of one are known to the main process only."""
@@ -62,7 +61,7 @@ class EarlyStopping(HookBase):
                 self._look()
             self.load_state_dict(comm.all_gather(self.state_dict())[0])
             if self.is_over():
-                self._stop()
+                self.trainer.end_after_this_step(self.reason)
 
     def is_over(self) -> bool:
         """Say whether the patience is at its end; after a checkpoint was loaded, whether its run had ended by this."""
@@ -92,11 +91,3 @@ class EarlyStopping(HookBase):
             self.best_metric, self.best_iter, self.num_bad = value, iteration, 0
         else:
             self.num_bad += 1
-
-    def _stop(self) -> None:
-        self.trainer.request_stop(self.reason)
-        # Every process knows it at this step: nothing is left to agree on.
-        self.trainer.stop_reason = self.reason
-        for hook in self.trainer._hooks:
-            if isinstance(hook, PeriodicWriter):
-                hook.final_iter = self.trainer.iter

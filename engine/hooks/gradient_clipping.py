@@ -30,6 +30,15 @@ class GradientClipping(HookBase):
         self._clip_type = clip_type
         self._norm_type = norm_type
 
+    def before_train(self) -> None:
+        """Let an infinite gradient end the run: clipping by value would make it finite.
+
+        The scaler of float16 makes infinite gradients on purpose, and skips their steps.
+        """
+        scaler = getattr(self.trainer, "grad_scaler", None)
+        if scaler is None or not scaler.is_enabled():
+            self.trainer.storage.watched.add("grad_norm")
+
     def after_backward(self) -> None:
         """Clip the gradients of the optimizer's parameters; their norm before it stays on the device."""
         parameters = [p for group in self.trainer.optimizer.param_groups for p in group["params"] if p.grad is not None]

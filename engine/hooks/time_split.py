@@ -2,7 +2,6 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -23,51 +22,36 @@ class TimeSplit(HookBase):
     - optimizer: its step
     - hooks: everything else: evaluations, checkpoints and writing of the step before included
 
+    The trainer is a SimpleTrainer, which tells its `phase_clock` where it is; a `run_step` of its own must do so too.
     On CUDA the times are the device's own, taken by events, which are read when the period ends: in "data" and "hooks"
-    it waits for the host, and what the host does meanwhile costs nothing. Each process measures itself; written is what
-    the main one did. Register it early, in every process or in one.
+    it waits for the host, and what the host does meanwhile costs nothing. Each process measures itself; the times of
+    the main one are written. Register it early, in every process or in one.
 
     Args:
         period: steps between two records; 0 records the last step's only.
     """
 
+    trainer: Any  # a SimpleTrainer
+
     def __init__(self, period: int = 20) -> None:
         self._period = period
-        self._undo: list[Callable[[], object]] = []
 
     def before_train(self) -> None:
-        """Attach to the model, the optimizer and the loader."""
+        """Give the trainer the clock."""
         self.trainer.storage.volatile |= {f"time/{phase}" for phase in PHASES}
-        trainer: Any = self.trainer
-        parameter = next(trainer.model.parameters(), None)
+        parameter = next(self.trainer.model.parameters(), None)
         self._clock = _DeviceClock() if parameter is not None and parameter.is_cuda else _HostClock()
-        self._is_inside = False
-        steps = getattr(trainer, "_trainer", trainer)  # a DefaultTrainer's steps are those of another one
-        self._wrap_next_batch(steps)
-        # A compiled model takes its hooks into its graph, where a mark of the device is not made in its place.
-        enter = torch.compiler.disable(self._enter) if trainer.model._compiled_call_impl else self._enter
-        self._undo += [
-            trainer.model.register_forward_pre_hook(lambda *_: enter("forward")).remove,
-            trainer.model.register_forward_hook(lambda *_: enter("backward")).remove,
-            trainer.optimizer.register_step_pre_hook(lambda *_: self._enter("optimizer")).remove,
-            trainer.optimizer.register_step_post_hook(lambda *_: self._enter("hooks")).remove,
-        ]
+        self.trainer.phase_clock = self._clock
 
     def before_step(self) -> None:
         """Count what follows, up to the loader, as hooks."""
-        self._is_inside = True
         if not self._clock.is_running:
             self._clock.enter("hooks")
             self._first = self.trainer.iter
 
-    def after_backward(self) -> None:
-        """Count what follows, up to the optimizer, as hooks."""
-        self._enter("hooks")
-
     def after_step(self) -> None:
         """End the step; record its parts, if it is time."""
-        self._enter("hooks")
-        self._is_inside = False  # an evaluation also calls the model
+        self._clock.enter("hooks")
         if self.every(self._period) or self.trainer.iter + 1 == self.trainer.max_iter:
             seconds = self._clock.read()
             steps = self.trainer.iter + 1 - self._first
@@ -76,23 +60,8 @@ class TimeSplit(HookBase):
                 self.trainer.storage.put_scalar(f"time/{phase}", seconds[phase] / steps, smoothing_hint=False)
 
     def after_train(self) -> None:
-        """Detach from everything."""
-        while self._undo:
-            self._undo.pop()()
-
-    def _enter(self, phase: str) -> None:
-        if self._is_inside:
-            self._clock.enter(phase)
-
-    def _wrap_next_batch(self, steps: Any) -> None:
-        next_batch = steps.next_batch
-
-        def timed() -> Any:
-            self._enter("data")
-            return next_batch()
-
-        vars(steps)["next_batch"] = timed  # hides the method until it is taken away
-        self._undo.append(lambda: vars(steps).pop("next_batch"))
+        """Take the clock back."""
+        self.trainer.phase_clock = None
 
 
 class _HostClock:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..metrics.events import EventWriter
-from ..train_loop import HookBase
+from ..train_loop import WRITE, HookBase
 
 
 class PeriodicWriter(HookBase):
@@ -16,14 +16,11 @@ class PeriodicWriter(HookBase):
         writers: the writers, asked in this order.
         period: number of steps; 0 means at the end only.
 
-    Attributes:
-        final_iter: a step after which the run ends before its time, to be written like the last one; None for none.
-
     Raises:
         TypeError: one of the writers is not an EventWriter.
     """
 
-    turn = 1
+    stage = WRITE
 
     def __init__(self, writers: Sequence[EventWriter], period: int = 20) -> None:
         for writer in writers:
@@ -31,11 +28,10 @@ class PeriodicWriter(HookBase):
                 raise TypeError(f"a writer is a subclass of EventWriter; got {type(writer).__name__}")
         self._writers = list(writers)
         self._period = period
-        self.final_iter: int | None = None
 
     def after_step(self) -> None:
         """Write, if it is time."""
-        if self.every(self._period) or self.is_last_iter() or self.trainer.iter == self.final_iter:
+        if self.every(self._period) or self.is_last_iter() or self.trainer.ends_after_this_step:
             self._write()
 
     def after_train(self) -> None:

@@ -59,7 +59,7 @@ class EventStorage:
         self.start_iter = start_iter
         # The current iteration: set by the trainer before each step, to max_iter after a finished run.
         self.iter = start_iter
-        self._window = window
+        self.window = window
         self._prefix = ""
         self._history: dict[str, HistoryBuffer] = {}
         self._latest: dict[str, tuple[float, int]] = {}
@@ -76,6 +76,8 @@ class EventStorage:
         self._histograms: deque[dict[str, Any]] = deque(maxlen=256)
         # Names that belong on the console, in order: the losses and metrics that the model returned.
         self.headlines: dict[str, None] = {}
+        # Names that must be finite, beside the total losses: a value that is not ends the run (see check_finite).
+        self.watched: set[str] = set()
         # Names that tell how fast this process is, and nothing of the run: a resumed run starts them anew.
         self.volatile: set[str] = {"time", "data_time", "rank_data_time", "eta_seconds"}
 
@@ -106,7 +108,7 @@ class EventStorage:
         name = self._prefix + name
         fresh = self._fresh.get(name)
         if fresh is None or self._smoothing_hints[name] is not smoothing_hint:
-            fresh = self._meet(name, smoothing_hint)
+            fresh = self._buffer_of(name, smoothing_hint)
         iteration = self.iter if cur_iter is None else cur_iter
         if type(value) is not float:
             if isinstance(value, Tensor):
@@ -123,7 +125,7 @@ class EventStorage:
             self._unreduced.setdefault(name, []).append((value, iteration))
             return
         fresh.append((value, iteration))
-        if len(fresh) >= self._window:
+        if len(fresh) >= self.window:
             self._read()
 
     def put_scalars(
@@ -255,14 +257,14 @@ class EventStorage:
 
     # -- what the trainer does with several processes -------------------------------------------------
 
-    def take_unreduced(self) -> dict[str, tuple[Reduce, Points]]:
-        """Hand over what this process measured and nobody has reduced yet, as {name: (how, points)}."""
+    def local_values(self) -> dict[str, tuple[Reduce, Points]]:
+        """Return and clear this process's values that are not reduced over processes yet, as {name: (how, points)}."""
         self._collect()
         taken, self._unreduced = self._unreduced, {}
         return {name: (self._reduce[name], points) for name, points in taken.items()}
 
-    def put_reduced(self, reduced: dict[str, Points]) -> None:
-        """Record values that all processes agreed on."""
+    def set_reduced(self, reduced: dict[str, Points]) -> None:
+        """Record values that are reduced over processes."""
         for name, points in reduced.items():
             self._smoothing_hints.setdefault(name, True)
             self._record(name, points)
@@ -284,14 +286,18 @@ class EventStorage:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over the windows of `state_dict()`."""
         for name, scalar in state["scalars"].items():
-            self._history[name] = HistoryBuffer(self._window)
+            self._history[name] = HistoryBuffer(self.window)
             self._history[name].load_state_dict(scalar)
             self._smoothing_hints[name] = scalar["smoothing_hint"]
             self._latest[name] = self._history[name].values()[-1]
         self.headlines = dict.fromkeys(state["headlines"])
 
-    def _meet(self, name: str, smoothing_hint: bool) -> Points:
-        """Return the list of a name's fresh numbers; raise if its hint has changed."""
+    def _buffer_of(self, name: str, smoothing_hint: bool) -> Points:
+        """Return the buffer of unread values of this scalar, which is made on first use.
+
+        Raises:
+            ValueError: the smoothing hint differs from an earlier one.
+        """
         if self._smoothing_hints.setdefault(name, smoothing_hint) != smoothing_hint:
             raise ValueError(
                 f"the scalar {name!r} was put with smoothing_hint={not smoothing_hint} before; keep to one"
@@ -307,7 +313,7 @@ class EventStorage:
     def _record(self, name: str, points: Points) -> None:
         history = self._history.get(name)
         if history is None:
-            history = self._history[name] = HistoryBuffer(self._window)
+            history = self._history[name] = HistoryBuffer(self.window)
         history.extend(points)
         self._latest[name] = points[-1]
         self._smoothed.pop(name, None)
@@ -326,4 +332,4 @@ class EventStorage:
             if self._is_shared:
                 self._unreduced.setdefault(name, []).extend(points)
             else:
-                self.put_reduced({name: points})
+                self.set_reduced({name: points})

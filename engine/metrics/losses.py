@@ -74,12 +74,18 @@ def _is_trained_on(name: str) -> bool:
 
 
 def check_finite(storage: EventStorage, first_iter: int) -> None:
-    """Raise if a total loss at or after `first_iter` is not finite; steps recorded as skipped do not count.
+    """Raise if a total loss, or a scalar of `storage.watched`, is not finite at or after `first_iter`.
+
+    Steps recorded as skipped do not count.
 
     Raises:
         NonFiniteLoss: with the first such step, and what its loss is made of.
     """
-    losses = {name: history for name, history in storage.histories().items() if _is_trained_on(name)}
+    losses = {
+        name: history
+        for name, history in storage.histories().items()
+        if _is_trained_on(name) or name in storage.watched
+    }
     bad = {i for history in losses.values() for value, i in history.since(first_iter) if not math.isfinite(value)}
     if not bad:
         return
@@ -90,7 +96,7 @@ def check_finite(storage: EventStorage, first_iter: int) -> None:
         parts = {
             name: value
             for name, points in recorded.items()
-            if name in storage.headlines
+            if name in storage.headlines or name in storage.watched
             for value, iteration in points
             if iteration == first
         }

@@ -34,7 +34,7 @@ class MetricReducer:
         process at one iteration count as several.
 
         Args:
-            taken: what this process measured, as `EventStorage.take_unreduced` returns it.
+            taken: what this process measured, as `EventStorage.local_values` returns it.
             first: the first iteration of the span.
             last: the last one, included; values of other iterations are an error.
             flag: what this process has to say to the others.

@@ -1,21 +1,30 @@
-"""The folder of a run: one run at a time, and none is ever overwritten."""
+"""The folder of a run: one run at a time, none is overwritten, and the files of others are not touched."""
 
 import datetime
+import fnmatch
 import json
 import logging
 import os
-import sys
-from importlib.metadata import version
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from .files import clean_temporary, read_json_object, write_text_atomically
 from .lock import FolderLock
-from .manifest import MANIFEST
+from .manifest import MANIFEST, reserve
 
 logger = logging.getLogger(__name__)
 
 PREVIOUS = "previous"
 LOCK = ".lock"
+# What a run writes into its folder, besides checkpoints with names that a user has chosen.
+_LOGS = ("log.txt",)
+OUTPUTS = (
+    MANIFEST, "config.yaml", "last_checkpoint", "model_*.pth", *_LOGS, "log.txt.rank*", "metrics.json", "metrics.csv",
+    "results.json", "nonfinite_*_rank*.json", "events.out.tfevents.*", "validation", "profiler",
+)  # fmt: skip
+_MOST_NAMES = 10_000
 
 # The folders that this process holds, for as long as it lives.
 _locks: dict[Path, FolderLock] = {}
@@ -41,53 +50,117 @@ def let_go(folder: Path) -> None:
 
 
 def holds_run(folder: Path) -> bool:
-    """Say whether a run wrote into this folder."""
+    """Return True if a run wrote into this folder."""
     return any((folder / name).exists() for name in (MANIFEST, "last_checkpoint", "metrics.json"))
 
 
-def start_run(folder: Path, *, now: datetime.datetime | None = None) -> Path | None:
-    """Make `folder` ready for a new run: move what an older one left into ``previous/<its start time>/``.
+def start_run(
+    folder: Path,
+    *,
+    keep: int = 0,
+    is_checkpoint: Callable[[Path], bool] = lambda path: False,
+    now: datetime.datetime | None = None,
+) -> Path | None:
+    """Make `folder` ready for a new run: move what an older one wrote into ``previous/<its start time>/``.
 
-    Nothing is deleted.
+    Only files that a run writes are moved: those with the names of `OUTPUTS`, those that `record_output` has noted, and
+    checkpoints; none of them if it was in the folder before the older run began. All other files stay where they are.
 
     Args:
         folder: made if it is missing.
+        keep: of earlier runs without a final checkpoint, the newest `keep` stay; the others are deleted. 0 keeps all.
+        is_checkpoint: returns True for a .pth file that a run has saved.
         now: the start time of the new run; the current time if None.
 
     Returns:
         The folder that now holds the older run, or None where there was none.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    moved = _move_aside(folder) if holds_run(folder) else None
-    manifest = {
-        "started": (now or datetime.datetime.now()).isoformat(timespec="seconds"),
-        "command": sys.argv,
-        "steploop": version("steploop"),
-        "host": os.uname().nodename,
-        "pid": os.getpid(),
-    }
-    write_text_atomically(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+    moved = _move_aside(folder, is_checkpoint) if holds_run(folder) else None
+    if keep > 0:
+        _delete_oldest(folder / PREVIOUS, keep)
+    present = sorted(entry.name for entry in folder.iterdir() if entry.name not in (PREVIOUS, LOCK, *_LOGS))
+    reserve(folder, present=present[:_MOST_NAMES], now=now)
     return moved
 
 
-def _move_aside(folder: Path) -> Path:
-    name = _start_time(folder).isoformat(timespec="seconds").replace(":", "-")
+def record_output(folder: str | os.PathLike[str], name: str) -> None:
+    """Note in the manifest that the run writes ``folder/name``, so that a later run may move it with the others.
+
+    A folder without a readable manifest is no run's, and is left alone.
+    """
+    path = Path(folder) / MANIFEST
+    try:
+        manifest = read_json_object(path)
+    except (OSError, ValueError):
+        return
+    outputs = manifest.setdefault("outputs", [])
+    if isinstance(outputs, list) and name not in outputs:
+        outputs.append(name)
+        write_text_atomically(path, json.dumps(manifest, indent=2) + "\n")
+
+
+def _move_aside(folder: Path, is_checkpoint: Callable[[Path], bool]) -> Path | None:
+    entries = _outputs_of_run(folder, is_checkpoint)
+    if not entries:
+        return None
+    name = _start_time(folder, entries).isoformat(timespec="seconds").replace(":", "-")
     target = folder / PREVIOUS / name
     number = 1
     while target.exists():
         number += 1
         target = folder / PREVIOUS / f"{name}_{number}"
     target.mkdir(parents=True)
-    for entry in sorted(folder.iterdir()):
-        if entry.name not in (PREVIOUS, LOCK):
-            entry.rename(target / entry.name)
+    for entry in entries:
+        entry.rename(target / entry.name)
     return target
 
 
-def _start_time(folder: Path) -> datetime.datetime:
+def _outputs_of_run(folder: Path, is_checkpoint: Callable[[Path], bool]) -> list[Path]:
+    """Return the entries of `folder` that the run in it has written."""
+    manifest = _manifest(folder)
+    foreign = set(_names(manifest, "present"))
+    noted = set(_names(manifest, "outputs"))
+    entries = sorted(folder.iterdir(), key=lambda entry: entry.name)
+    return [
+        entry
+        for entry in entries
+        if entry.name not in foreign and (entry.name in noted or _is_output(entry, is_checkpoint))
+    ]
+
+
+def _is_output(entry: Path, is_checkpoint: Callable[[Path], bool]) -> bool:
+    if any(fnmatch.fnmatchcase(entry.name, pattern) for pattern in OUTPUTS):
+        return True
+    return entry.suffix == ".pth" and entry.is_file() and is_checkpoint(entry)
+
+
+def _delete_oldest(previous: Path, keep: int) -> None:
+    """Delete earlier runs without a final checkpoint until `keep` of them are left; a finished run stays."""
+    if not previous.is_dir():
+        return
+    unfinished = sorted(run for run in previous.iterdir() if run.is_dir() and not any(run.glob("*_final.pth")))
+    for run in unfinished[:-keep]:
+        shutil.rmtree(run, ignore_errors=True)
+        logger.warning("Deleted %s: %d earlier runs without a final checkpoint are kept", run, keep)
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    try:
+        return read_json_object(folder / MANIFEST)
+    except (OSError, ValueError):
+        return {}
+
+
+def _names(manifest: dict[str, Any], key: str) -> list[str]:
+    names = manifest.get(key)
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+
+
+def _start_time(folder: Path, entries: list[Path]) -> datetime.datetime:
     try:  # parsed, because it becomes the name of a folder
-        return datetime.datetime.fromisoformat(read_json_object(folder / MANIFEST)["started"])
-    except (OSError, ValueError, KeyError, TypeError):
-        # A run of which the manifest is lost: the oldest file tells about when it began.
-        oldest = min(entry.lstat().st_mtime for entry in folder.iterdir() if entry.name not in (PREVIOUS, LOCK))
+        return datetime.datetime.fromisoformat(_manifest(folder)["started"])
+    except (ValueError, KeyError, TypeError):
+        # A run whose manifest is lost: its oldest file tells about when it began.
+        oldest = min(entry.lstat().st_mtime for entry in entries)
         return datetime.datetime.fromtimestamp(oldest)

@@ -3,11 +3,14 @@
 import contextlib
 import errno
 import fcntl
+import functools
 import json
 import os
 import socket
+import struct
 import threading
 import time
+import weakref
 from datetime import datetime
 from pathlib import Path
 from typing import IO
@@ -16,17 +19,17 @@ _NAME = ".lock"
 _HEARTBEAT_SECONDS = 10
 _STALE_SECONDS = 60
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL)
-# A POSIX lock belongs to the process: a second lockf of the same process succeeds, and closing any descriptor of the
-# file drops the lock. So a process must know by itself what it holds, and must not open that file again.
+# Where the system has no locks of open files, a lock belongs to the process: a second one of the same process succeeds.
 _held: set[Path] = set()
 
 
 class FolderLock:
     """Holds a folder for this process until `release`, the end of the `with`, or the end of the process.
 
-    It is an fcntl.lockf lock on `folder/.lock`: the kernel drops it when the process dies, however it dies, and forked
-    workers do not inherit it. Where the file system has no locks, a thread touches the file every 10 seconds, and a
-    file untouched for a minute is free.
+    It is a lock of the open file `folder/.lock` (on Linux an "open file description" lock, so that code which opens and
+    closes that file does not drop it): the kernel drops it when the process dies, however it dies, and forked workers
+    let go of it. Where the file system has no locks, a thread touches the file every 10 seconds, and a file untouched
+    for a minute is free.
 
     Args:
         folder: made if missing.
@@ -49,6 +52,8 @@ class FolderLock:
             self._file.close()
             raise
         _held.add(self.path)
+        # A forked worker shares the open file, and would hold the folder for as long as it lives.
+        os.register_at_fork(after_in_child=functools.partial(_forget, weakref.ref(self)))
 
     def __enter__(self) -> "FolderLock":
         return self
@@ -70,7 +75,7 @@ class FolderLock:
 
     def _acquire(self) -> None:
         try:
-            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(self._file.fileno())
         except OSError as error:
             if error.errno in (errno.EACCES, errno.EAGAIN):
                 raise _busy(self.path, self._file, "") from None
@@ -100,11 +105,50 @@ class FolderLock:
         self._file.flush()
 
 
+def _forget(lock: "weakref.ref[FolderLock]") -> None:
+    """Close the file in a forked process; the lock stays with the process that took it."""
+    held = lock()
+    if held is not None:
+        with contextlib.suppress(OSError):
+            held._file.close()
+
+
+def current_holder(folder: str | os.PathLike[str]) -> str | None:
+    """Return the host and the process that hold a folder, as text; None if it is free. Changes nothing."""
+    path = Path(folder).resolve() / _NAME
+    if path in _held:
+        return f"this process (pid {os.getpid()})"
+    try:
+        with path.open("r+") as file:
+            try:
+                _lock(file.fileno())
+            except OSError as error:
+                if error.errno in (errno.EACCES, errno.EAGAIN):
+                    return _described(_holder(file))
+                raise
+    except OSError:  # missing, not ours to open, or without locks: nothing that can be asked
+        return None
+    return None
+
+
+def _lock(descriptor: int) -> None:
+    """Lock an open file without waiting; raise OSError (EACCES, EAGAIN) if another open file has the lock."""
+    if hasattr(fcntl, "F_OFD_SETLK"):
+        # struct flock with native alignment: type, whence, start, length (0: to the end), pid (0 is required).
+        region = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, region)
+    else:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _described(holder: dict[str, object]) -> str:
+    return "host {host}, pid {pid}, since {since}".format(**holder) if holder else "it has not signed yet"
+
+
 def _busy(path: Path, file: IO[str], hint: str) -> RuntimeError:
-    holder = _holder(file)
-    who = "host {host}, pid {pid}, since {since}".format(**holder) if holder else "it has not signed yet"
     return RuntimeError(
-        f"another run is going on in {path.parent} ({who}). Wait for it, stop it, or choose another OUTPUT_DIR.{hint}"
+        f"another run is going on in {path.parent} ({_described(_holder(file))}). "
+        f"Wait for it, stop it, or choose another OUTPUT_DIR.{hint}"
     )
 
 

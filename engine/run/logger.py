@@ -9,6 +9,7 @@ from pathlib import Path
 
 from termcolor import colored
 
+_MOST_HELD = 10_000  # lines; what is held back is little: that of a run before its first step
 _MARKS = {logging.WARNING: "yellow", logging.ERROR: "red", logging.CRITICAL: "red"}
 _console_writer: Callable[[str], object] | None = None
 
@@ -20,6 +21,7 @@ def setup_logger(
     color: bool = True,
     name: str = "steploop",
     abbrev_name: str | None = None,
+    hold: bool = False,
 ) -> logging.Logger:
     """Send the lines of a logger to the console (rank 0 only) and to a file (every rank).
 
@@ -32,6 +34,7 @@ def setup_logger(
         color: colour the console lines where the console is a terminal.
         name: the logger; those below it ("steploop.engine") follow.
         abbrev_name: what stands for `name` on the console; "" leaves it out.
+        hold: keep the lines for the file in memory until `release_log`; the file is not made before.
 
     Returns:
         The logger.
@@ -49,11 +52,19 @@ def setup_logger(
         path = _log_file(Path(output), distributed_rank)
         if path not in [Path(h.baseFilename) for h in logger.handlers if isinstance(h, _FileHandler)]:
             _remove(logger, _FileHandler)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            file = _FileHandler(path, encoding="utf-8")  # flushes after every line
+            file = _FileHandler(path, encoding="utf-8", delay=True)  # flushes after every line
+            if not hold:
+                file.write_held()
             file.setFormatter(_Formatter(name, None))
             logger.addHandler(file)
     return logger
+
+
+def release_log(name: str = "steploop") -> None:
+    """Write the lines that `setup_logger(..., hold=True)` keeps in memory, and from now on each line at once."""
+    for handler in logging.getLogger(name).handlers:
+        if isinstance(handler, _FileHandler):
+            handler.write_held()
 
 
 def close_logger(name: str = "steploop") -> None:
@@ -93,7 +104,28 @@ class _ConsoleHandler(logging.Handler):
 
 
 class _FileHandler(logging.FileHandler):
-    """A class of its own, so that handlers that others have added are never closed."""
+    """A class of its own, so that handlers that others have added are never closed; it may hold its lines back."""
+
+    _held: list[logging.LogRecord] | None
+
+    def __init__(self, path: Path, *, encoding: str, delay: bool) -> None:
+        super().__init__(path, encoding=encoding, delay=delay)
+        self._held = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self._held is None:
+            super().emit(record)
+        elif len(self._held) < _MOST_HELD:
+            self._held.append(record)
+
+    def write_held(self) -> None:
+        """Make the file and write what was held back."""
+        if self._held is None:
+            return
+        Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)
+        held, self._held = self._held, None
+        for record in held:
+            super().emit(record)
 
 
 class _Formatter(logging.Formatter):

@@ -109,9 +109,10 @@ class Manifest:
         sessions = earlier.get("sessions")
         sessions = sessions if isinstance(sessions, list) else []
         sessions = [*(sessions if is_new else sessions[:-1]), record]
-        manifest = {
+        manifest: dict[str, Any] = {
             "started": earlier.get("started", record["started"]),
             "ended": record.get("ended"),
+            **{name: earlier[name] for name in ("present", "outputs") if name in earlier},
             **self.facts,
             "sessions": sessions,
         }
@@ -120,6 +121,19 @@ class Manifest:
             write_text_atomically(path, json.dumps(manifest, indent=2) + "\n")
         except OSError as error:
             logger.error("The manifest could not be written, the run goes on without it: %s", error)
+
+
+def reserve(folder: Path, *, present: list[str], now: datetime.datetime | None = None) -> None:
+    """Write the manifest of a run that begins: `Manifest` adds what the run is made of, and its sessions.
+
+    Args:
+        folder: of the run.
+        present: names of what is in the folder and is not the run's.
+        now: the start time; the current time if None.
+    """
+    started = (now or datetime.datetime.now()).isoformat(timespec="seconds")
+    manifest = {"started": started, "ended": None, "present": present, "outputs": [], "sessions": []}
+    write_text_atomically(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
 
 
 def versions() -> dict[str, str]:

@@ -9,7 +9,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from .momentum import MomentumSchedule
 
-# Schedules live on [0, 1), some raise at 1. What is asked for after the last step is the value just before the end.
+# Schedules live on [0, 1), some raise at 1.
 _BEFORE_END = math.nextafter(1.0, 0.0)
 
 # Steps whose factors are computed together: one by one, between the kernels of a model, each would cost three times.
@@ -119,10 +119,11 @@ class LRMultiplier(LRScheduler):
         self.step()
 
     def factor(self, step: int) -> float:
-        """Return the multiplier of iteration `step`; after the end, that of the end."""
-        block, place = divmod(step, _BLOCK)
+        """Return the multiplier of iteration `step`; after the end, that of the last step."""
+        block, place = divmod(min(step, self._max_iter - 1), _BLOCK)
         if block != self._block:
-            steps = range(block * _BLOCK, (block + 1) * _BLOCK)
+            # Steps of the run only: some schedules raise close to 1 (fvcore's StepWithFixedGammaParamScheduler).
+            steps = range(block * _BLOCK, min((block + 1) * _BLOCK, self._max_iter))
             self._block, self._factors = block, [self._multiplier(self._progress(step)) for step in steps]
         return self._factors[place]
 
@@ -169,4 +170,4 @@ class LRMultiplier(LRScheduler):
         self.step(state_dict["last_epoch"])
 
     def _progress(self, step: int) -> float:
-        return step / self._max_iter if step < self._max_iter else _BEFORE_END
+        return min(step, self._max_iter - 1) / self._max_iter

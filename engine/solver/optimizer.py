@@ -1,6 +1,7 @@
 """Any optimizer of torch.optim, by its name."""
 
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -25,7 +26,8 @@ def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
     Raises:
         KeyError: torch.optim has no optimizer of that name.
         TypeError: OPT_ARGS holds an argument that the class does not take, or one that has a key of its own.
-        ValueError: the class cannot do what the config asks (weight decay, steps without a closure).
+        ValueError: the class cannot do what the config asks (weight decay, steps without a closure), or LR_FACTORS
+            names a module that the model lacks.
     """
     solver = cfg.SOLVER
     cls = _optimizer_class(solver.OPT)
@@ -37,13 +39,22 @@ def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
         weight_decay_norm=solver.WEIGHT_DECAY_NORM,
         bias_lr_factor=solver.BIAS_LR_FACTOR,
         weight_decay_bias=solver.WEIGHT_DECAY_BIAS,
-        heads_lr_factor=solver.HEADS_LR_FACTOR,
+        lr_factors=_lr_factors(solver.LR_FACTORS),
     )
     if "weight_decay" not in accepted:
         _drop_weight_decay(groups, solver.OPT)
     options = {"lr": solver.BASE_LR, "momentum": solver.MOMENTUM, "nesterov": solver.NESTEROV}
     options = {name: value for name, value in options.items() if name in accepted}
     return cls(groups, **options, **_checked_arguments(solver, accepted))
+
+
+def _lr_factors(pairs: Sequence[Any]) -> dict[str, float]:
+    for pair in pairs:
+        if not isinstance(pair, list | tuple) or [type(part) for part in pair] not in ([str, float], [str, int]):
+            raise ValueError(
+                f'SOLVER.LR_FACTORS is a list like [["heads", 10.0]], of modules and factors; got {pairs!r}'
+            )
+    return {name: float(factor) for name, factor in pairs}
 
 
 def _optimizer_class(name: str) -> type[torch.optim.Optimizer]:

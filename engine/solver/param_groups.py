@@ -1,9 +1,12 @@
 """Which learning rate and weight decay each parameter gets."""
 
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from torch import nn
+
+from steploop.config.errors import nearest
 
 _NORMS = (
     nn.BatchNorm1d,
@@ -27,7 +30,7 @@ def get_default_optimizer_params(
     weight_decay_norm: float | None = None,
     bias_lr_factor: float = 1.0,
     weight_decay_bias: float | None = None,
-    heads_lr_factor: float = 1.0,
+    lr_factors: Mapping[str, float] | None = None,
     lr_factor_func: Callable[[str], float] | None = None,
     overrides: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[dict[str, Any]]:
@@ -43,7 +46,8 @@ def get_default_optimizer_params(
         weight_decay_norm: weight decay of normalisation layers (their weights and biases).
         bias_lr_factor: for parameters named "bias".
         weight_decay_bias: for parameters named "bias", those of normalisation layers included.
-        heads_lr_factor: for parameters below a module named "heads".
+        lr_factors: name of a module ("heads", "backbone.layer1") -> factor for the parameters in it; where one module
+            is inside of another, both factors count.
         lr_factor_func: parameter name ("backbone.conv1.weight") -> factor.
         overrides: last part of a parameter's name ("weight", "embedding") -> the options that it gets in its group,
             whatever the other arguments say.
@@ -52,23 +56,25 @@ def get_default_optimizer_params(
         Groups {"params": [...], "param_names": [...], "lr": ..., "weight_decay": ...}.
 
     Raises:
-        ValueError: a factor without a base_lr, or no parameter is left to train.
+        ValueError: a factor without a base_lr, a module that is not there, or no parameter is left to train.
     """
-    if base_lr is None and (bias_lr_factor != 1.0 or heads_lr_factor != 1.0 or lr_factor_func is not None):
-        raise ValueError("bias_lr_factor, heads_lr_factor and lr_factor_func multiply base_lr: give base_lr too")
+    lr_factors = lr_factors or {}
+    if base_lr is None and (bias_lr_factor != 1.0 or lr_factors or lr_factor_func is not None):
+        raise ValueError("bias_lr_factor, lr_factors and lr_factor_func multiply base_lr: give base_lr too")
+    _check_modules(model, lr_factors)
     groups: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for name, param, module in _trainable(model):
-        *modules, last = name.split(".")
+    for name, param, owner in _trainable(model):
+        last = name.split(".")[-1]
         options: dict[str, Any] = {}
         if base_lr is not None:
             options["lr"] = (
                 base_lr
                 * (lr_factor_func(name) if lr_factor_func is not None else 1.0)
-                * (heads_lr_factor if "heads" in modules else 1.0)
+                * math.prod(factor for module, factor in lr_factors.items() if name.startswith(f"{module}."))
                 * (bias_lr_factor if last == "bias" else 1.0)
             )
         decay = weight_decay
-        if isinstance(module, _NORMS) and weight_decay_norm is not None:
+        if isinstance(owner, _NORMS) and weight_decay_norm is not None:
             decay = weight_decay_norm
         if last == "bias" and weight_decay_bias is not None:
             decay = weight_decay_bias
@@ -91,3 +97,16 @@ def _trainable(model: nn.Module) -> Iterator[tuple[str, nn.Parameter, nn.Module]
             if param.requires_grad and param not in seen:
                 seen.add(param)
                 yield f"{prefix}.{last}" if prefix else last, param, module
+
+
+def _check_modules(model: nn.Module, names: Iterable[str]) -> None:
+    modules = dict(model.named_modules())
+    for name in names:
+        if not name or name not in modules:
+            near = nearest(name, modules)
+            hint = (
+                f"; did you mean {near!r}?"
+                if near
+                else f"; at the top it has {', '.join(dict(model.named_children()))}"
+            )
+            raise ValueError(f"{type(model).__name__} has no module {name!r} (SOLVER.LR_FACTORS){hint}")

@@ -1,8 +1,11 @@
 """An optimizer's state, given to an optimizer that a changed config may have built."""
 
+import inspect
 import logging
 from typing import Any
 
+import torch
+from torch import Tensor
 from torch.optim import Optimizer
 
 logger = logging.getLogger(__name__)
@@ -13,7 +16,8 @@ def restore_optimizer(optimizer: Optimizer, saved: dict[str, Any]) -> dict[str, 
 
     The options of the groups (learning rate, weight decay, betas, ...) stay those that the optimizer was built with,
     so that a changed config takes effect. What was learned for a parameter (momentum, second moments) follows its
-    name; without names in the file, its place.
+    name; without names in the file, its place. Where this optimizer cannot use what was saved (another class, an option
+    that needs more, a parameter of another shape), the parameter's state starts again, and a warning says so.
 
     Args:
         optimizer: as it was built from the config.
@@ -31,13 +35,69 @@ def restore_optimizer(optimizer: Optimizer, saved: dict[str, Any]) -> dict[str, 
                 f"the saved optimizer has groups of {sizes[0]} parameters and no names, this one has {sizes[1]}: "
                 "train on with the same model and options, or start a new run from its weights"
             )
-        return {"state": saved["state"], "param_groups": current["param_groups"]}
+        return {"state": _usable(optimizer, saved["state"]), "param_groups": current["param_groups"]}
     lost = sorted(theirs.keys() - ours.keys())
     new = sorted(ours.keys() - theirs.keys())
     if lost or new:
         logger.warning("The optimizer's state has no place for %s, and none for %s, which start anew", lost, new)
     state = {index: saved["state"][theirs[name]] for name, index in ours.items() if theirs.get(name) in saved["state"]}
-    return {"state": state, "param_groups": current["param_groups"]}
+    return {"state": _usable(optimizer, state), "param_groups": current["param_groups"]}
+
+
+def _usable(optimizer: Optimizer, state: dict[int, dict[str, Any]]) -> dict[int, dict[str, Any]]:
+    """Return the states that the optimizer can go on from: each has what a first step makes, in the fitting shape."""
+    usable: dict[int, dict[str, Any]] = {}
+    needed: set[str] = set()
+    index = 0
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            if index in state:
+                example = _example_state(optimizer, group, parameter)
+                if example is None or _fits(state[index], example, parameter):
+                    usable[index] = state[index]
+                else:
+                    needed |= example.keys()
+            index += 1
+    if len(usable) < len(state):
+        saved = sorted({name for number, entry in state.items() if number not in usable for name in entry})
+        logger.warning(
+            "The optimizer's state starts again for %d of %d parameters: the checkpoint has %s, %s (SOLVER.OPT, "
+            "SOLVER.OPT_ARGS) needs %s in the shape of the parameter",
+            len(state) - len(usable), len(state), ", ".join(saved), type(optimizer).__name__,
+            ", ".join(sorted(needed)) or "nothing",
+        )  # fmt: skip
+    return usable
+
+
+def _fits(saved: dict[str, Any], example: dict[str, Any], parameter: Tensor) -> bool:
+    if not example.keys() <= saved.keys() or (saved and not example):
+        return False
+    full = [name for name, value in example.items() if isinstance(value, Tensor) and value.shape == _shape(parameter)]
+    return all(isinstance(saved[name], Tensor) and saved[name].shape == parameter.shape for name in full)
+
+
+def _shape(parameter: Tensor) -> tuple[int, ...]:
+    """Return a small shape with as many dimensions, all different, so that a part of it is not taken for the whole."""
+    return tuple(range(2, 2 + parameter.dim()))
+
+
+def _example_state(optimizer: Optimizer, group: dict[str, Any], parameter: Tensor) -> dict[str, Any] | None:
+    """Return the state after one step of a small parameter with as many dimensions; None if none can be made.
+
+    Which entries a state needs depends on the class and its options, and only the class knows.
+    """
+    example = torch.zeros(_shape(parameter), dtype=parameter.dtype, requires_grad=True)
+    example.grad = torch.zeros_like(example)
+    accepted = inspect.signature(type(optimizer)).parameters
+    options = {name: value for name, value in group.items() if name in accepted and name != "params"}
+    options |= {name: False for name in ("foreach", "fused", "capturable") if name in accepted}  # it is on the CPU
+    try:
+        twin = type(optimizer)([example], **options)
+        twin.step()
+    except Exception:  # an optimizer of the user's own, which may need anything
+        logger.debug("No example of the state of %s can be made", type(optimizer).__name__, exc_info=True)
+        return None
+    return dict(twin.state[example])
 
 
 def _names(state: dict[str, Any]) -> dict[str, int] | None:

@@ -1,49 +1,65 @@
-"""Steps whose gradients are not finite, left out."""
+"""Steps whose loss or gradients are not finite are skipped."""
 
 import logging
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from ..distributed import comm
 from ..metrics.events import get_event_storage
 
 logger = logging.getLogger(__name__)
 
 
 class StepSkipper:
-    """Decides whether a step is taken; a step that is not leaves neither weights nor buffers changed.
+    """Decides whether a step is taken; a skipped step leaves weights and buffers unchanged.
 
-    Gradients are averaged over processes before they are looked at, so that all processes decide alike without a word.
-    Looking at them waits for the device once in each step: this is for runs that would end otherwise.
+    All processes decide alike. Looking at the numbers waits for the device once in each step, and with several
+    processes costs one small collective: this is for runs that would end otherwise.
 
     Args:
-        model: its buffers (the statistics of batch normalisation) are put back when a step is skipped.
+        model: its buffers (the statistics of batch normalisation) are restored when a step is skipped.
         limit: how many steps in a row may be skipped.
     """
 
     def __init__(self, model: nn.Module, limit: int) -> None:
         if limit < 1:
             raise ValueError(f"at least one step must be allowed to be skipped; got {limit}")
-        self._buffers = list(model.buffers())
-        self._kept = [buffer.clone() for buffer in self._buffers]
+        self._model = model
+        self._saved: list[tuple[nn.Module, str, Tensor, Tensor]] = []  # module, name, buffer, copy
         self._limit = limit
         self.in_a_row = 0
 
     def remember(self) -> None:
-        """Keep the buffers as they are before the forward pass."""
+        """Save the buffers as they are before the forward pass, which may change them or replace them by others."""
+        buffers = [
+            (module, name, buffer)
+            for module in self._model.modules()
+            for name, buffer in module._buffers.items()
+            if buffer is not None
+        ]
+        known = {id(buffer): copy for _, _, buffer, copy in self._saved}
         with torch.no_grad():
-            for kept, buffer in zip(self._kept, self._buffers):
-                kept.copy_(buffer)
+            self._saved = [
+                (module, name, buffer, known[id(buffer)].copy_(buffer) if id(buffer) in known else buffer.clone())
+                for module, name, buffer in buffers
+            ]
 
-    def is_skipped(self, optimizer: Optimizer, iteration: int) -> bool:
-        """Say whether the step is left out, and then put the buffers back; record it as "skipped_step".
+    def is_skipped(self, optimizer: Optimizer, loss: Tensor, iteration: int) -> bool:
+        """Return True if the step is skipped, after restoring the buffers; record it as "skipped_step".
+
+        Args:
+            optimizer: has the parameters with their gradients, before any clipping.
+            loss: the total loss, 0-d.
+            iteration: the current step.
 
         Raises:
             FloatingPointError: more steps in a row than allowed are not finite.
         """
         grads = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        is_finite = bool(torch.isfinite(torch.nn.utils.get_total_norm(grads)))
+        norm = torch.nn.utils.get_total_norm(grads)
+        is_finite = _everywhere(torch.isfinite(norm) & torch.isfinite(loss.detach()).to(norm.device))
         get_event_storage().put_scalar("skipped_step", float(not is_finite), smoothing_hint=False, cur_iter=iteration)
         if is_finite:
             self.in_a_row = 0
@@ -51,11 +67,22 @@ class StepSkipper:
         self.in_a_row += 1
         if self.in_a_row > self._limit:
             raise FloatingPointError(
-                f"the gradients of {self.in_a_row} steps in a row, up to iteration {iteration}, are not finite; "
-                f"{self._limit} may be skipped (SOLVER.MAX_SKIPPED_STEPS)"
+                f"the loss or the gradients of {self.in_a_row} steps in a row, up to iteration {iteration}, are not "
+                f"finite; {self._limit} may be skipped (SOLVER.MAX_SKIPPED_STEPS)"
             )
-        logger.warning("Step %d is skipped: its gradients are not finite (%d in a row)", iteration, self.in_a_row)
+        logger.warning(
+            "Step %d is skipped: its loss or gradients are not finite (%d in a row)", iteration, self.in_a_row
+        )
         with torch.no_grad():
-            for kept, buffer in zip(self._kept, self._buffers):
-                buffer.copy_(kept)
+            for module, name, buffer, copy in self._saved:
+                module._buffers[name] = buffer.copy_(copy)
         return True
+
+
+def _everywhere(condition: Tensor) -> bool:
+    """Return True if the condition holds in every process: the loss is each process's own."""
+    if comm.get_world_size() > 1:
+        number = condition.to(torch.int32)
+        torch.distributed.all_reduce(number, torch.distributed.ReduceOp.MIN)
+        return bool(number.item())
+    return bool(condition)

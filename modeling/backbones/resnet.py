@@ -1,79 +1,18 @@
-"""ResNet 18, 34, 50 and 101 (arXiv:1512.03385) with the changes that re-identification made to it."""
+"""ResNet 18, 34, 50 and 101 (arXiv:1512.03385) with the changes that re-identification and detection made to it."""
 
-from collections.abc import Callable, Sequence
-from typing import ClassVar
+import logging
+from collections.abc import Iterator, Sequence
 
 from torch import Tensor, nn
 
 from steploop.config import CfgNode
 
 from ..build import BACKBONE_REGISTRY, Backbone, ShapeSpec
-from ..layers.norm import IBN, get_norm
-from ..pretrain import load_pretrained
+from ..layers.norm import get_norm
+from ..pretrained import PretrainedWeights
+from .resnet_blocks import BasicBlock, Bottleneck, make_stage
 
-NormLayer = Callable[[int], nn.Module]
-
-
-class _Block(nn.Module):
-    """A residual block: what every kind of it shares."""
-
-    expansion: ClassVar[int]
-    downsample: nn.Module | None
-
-    def residual(self, x: Tensor) -> Tensor:
-        raise NotImplementedError
-
-    def forward(self, x: Tensor) -> Tensor:
-        shortcut = x if self.downsample is None else self.downsample(x)
-        return (self.residual(x) + shortcut).relu_()
-
-
-class BasicBlock(_Block):
-    """Two 3x3 convolutions (ResNet 18 and 34)."""
-
-    expansion = 1
-
-    def __init__(
-        self, in_channels: int, width: int, stride: int, downsample: nn.Module | None, norm: NormLayer, norm1: NormLayer
-    ) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, width, 3, stride, padding=1, bias=False)
-        self.bn1 = norm1(width)
-        self.relu = nn.ReLU(inplace=True)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        self.bn2 = norm(width)
-        self.downsample = downsample
-
-    def residual(self, x: Tensor) -> Tensor:
-        """Return what is added to the shortcut."""
-        x = self.relu(self.bn1(self.conv1(x)))
-        return self.bn2(self.conv2(x))
-
-
-class Bottleneck(_Block):
-    """1x1, 3x3 and 1x1 convolutions; the 3x3 one holds the stride, as in torchvision (ResNet 50 and 101)."""
-
-    expansion = 4
-
-    def __init__(
-        self, in_channels: int, width: int, stride: int, downsample: nn.Module | None, norm: NormLayer, norm1: NormLayer
-    ) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, width, 1, bias=False)
-        self.bn1 = norm1(width)
-        self.relu = nn.ReLU(inplace=True)
-        self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
-        self.bn2 = norm(width)
-        self.conv3 = nn.Conv2d(width, width * self.expansion, 1, bias=False)
-        self.bn3 = norm(width * self.expansion)
-        self.downsample = downsample
-
-    def residual(self, x: Tensor) -> Tensor:
-        """Return what is added to the shortcut."""
-        x = self.relu(self.bn1(self.conv1(x)))
-        x = self.relu(self.bn2(self.conv2(x)))
-        return self.bn3(self.conv3(x))
-
+logger = logging.getLogger(__name__)
 
 _Layout = tuple[type[BasicBlock] | type[Bottleneck], tuple[int, int, int, int]]
 _LAYOUTS: dict[int, _Layout] = {
@@ -82,8 +21,6 @@ _LAYOUTS: dict[int, _Layout] = {
     50: (Bottleneck, (3, 4, 6, 3)),
     101: (Bottleneck, (3, 4, 23, 3)),
 }
-
-
 _OUTPUTS = ("stem", "res2", "res3", "res4", "res5")
 
 
@@ -103,7 +40,14 @@ class ResNet(Backbone):
             may reach over the edge; as fast-reid).
         with_ibn: half instance, half batch normalisation in the first three stages (IBN-a, arXiv:1807.09441).
         norm: a name that `get_norm` knows.
+        style: "pytorch" or "caffe": which convolution of a `Bottleneck` has the stride.
         out_features: names of the outputs that `forward` returns, in any order; stages behind the last are not built.
+        frozen_stages: the stem and so many stages take no gradient and stay in eval mode; 0 is the stem alone, -1
+            freezes nothing.
+        norm_eval: keep the statistics of every batch normalisation as they are; scales and shifts of stages that are
+            not frozen do train. As with `frozen_stages`, this needs pretrained weights.
+        zero_init_residual: start the last normalisation of each block at 0, so that each block is the identity at first
+            (arXiv:1706.02677).
 
     Raises:
         ValueError: an argument is none of the values above.
@@ -124,13 +68,19 @@ class ResNet(Backbone):
         stem_pool: str = "pad",
         with_ibn: bool = False,
         norm: str = "BN",
+        style: str = "pytorch",
         out_features: Sequence[str] = ("res5",),
+        frozen_stages: int = -1,
+        norm_eval: bool = False,
+        zero_init_residual: bool = False,
     ) -> None:
         super().__init__()
         _check("depth", depth, tuple(_LAYOUTS))
         _check("last_stride", last_stride, (1, 2))
         _check("stem", stem, ("imagenet", "small"))
         _check("stem_pool", stem_pool, ("pad", "ceil"))
+        _check("style", style, ("pytorch", "caffe"))
+        _check("frozen_stages", frozen_stages, tuple(range(-1, len(_OUTPUTS))))
         if width < 1:
             raise ValueError(f"a ResNet's width must be at least 1 channel, got {width}")
         block, counts = _LAYOUTS[depth]
@@ -148,17 +98,48 @@ class ResNet(Backbone):
         shapes = [ShapeSpec(width, 1 if small else 4)]
         # Stages behind the last output are not built: their parameters would never get a gradient.
         for i in range(_OUTPUTS.index(self._out_features[-1])):
-            stage = _stage(block, counts[i], starts[i], channels[i], strides[i], norm, ibn[i])
+            stage = make_stage(
+                block, counts[i], starts[i], channels[i], strides[i], norm=norm, with_ibn=ibn[i], style=style
+            )
             self.add_module(f"layer{i + 1}", stage)
             shapes.append(ShapeSpec(starts[i + 1], shapes[-1].stride * strides[i]))
         self._shapes = dict(zip(_OUTPUTS, shapes))
         self._reset_convolutions()
+        if zero_init_residual:
+            self._reset_last_norms()
+        self._frozen_stages, self._norm_eval = frozen_stages, norm_eval
+        for module in self._frozen_modules():
+            module.requires_grad_(False)
+        self.train()
 
     def _reset_convolutions(self) -> None:
         """Draw the convolutions as in arXiv:1502.01852; the norms start as the identity by themselves."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def _reset_last_norms(self) -> None:
+        for module in self.modules():
+            if isinstance(module, BasicBlock | Bottleneck):
+                norm = module.bn2 if isinstance(module, BasicBlock) else module.bn3
+                nn.init.zeros_(norm.get_parameter("weight"))
+
+    def _frozen_modules(self) -> Iterator[nn.Module]:
+        if self._frozen_stages >= 0:
+            yield from (self.conv1, self.bn1)
+        for i in range(1, min(self._frozen_stages + 1, len(self._shapes))):
+            yield self.get_submodule(f"layer{i}")
+
+    def train(self, mode: bool = True) -> "ResNet":
+        """Set the mode, except of what `frozen_stages` and `norm_eval` keep in eval mode."""
+        super().train(mode)
+        for module in self._frozen_modules():
+            module.eval()
+        if self._norm_eval:
+            for module in self.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+        return self
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Map normalised images (N, 3, H, W) to the outputs `out_features`."""
@@ -179,34 +160,6 @@ def _stem_pooling(kind: str) -> nn.MaxPool2d:
     return nn.MaxPool2d(3, 2, padding=0, ceil_mode=True)
 
 
-def _stage(
-    block: type[BasicBlock] | type[Bottleneck],
-    count: int,
-    in_channels: int,
-    width: int,
-    stride: int,
-    norm: str,
-    with_ibn: bool,
-) -> nn.Sequential:
-    """Return `count` blocks; the first one changes the channels and the resolution."""
-
-    def norm_layer(channels: int) -> nn.Module:
-        return get_norm(norm, channels)
-
-    def norm1_layer(channels: int) -> nn.Module:
-        return IBN(channels, norm) if with_ibn else get_norm(norm, channels)
-
-    out_channels = width * block.expansion
-    downsample = None
-    if stride != 1 or in_channels != out_channels:
-        downsample = nn.Sequential(
-            nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), norm_layer(out_channels)
-        )
-    blocks = [block(in_channels, width, stride, downsample, norm_layer, norm1_layer)]
-    blocks += [block(out_channels, width, 1, None, norm_layer, norm1_layer) for _ in range(count - 1)]
-    return nn.Sequential(*blocks)
-
-
 def _check(name: str, value: object, allowed: tuple[object, ...]) -> None:
     if value not in allowed:
         raise ValueError(f"a ResNet's {name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
@@ -222,13 +175,20 @@ def _ordered(out_features: Sequence[str]) -> tuple[str, ...]:
 
 @BACKBONE_REGISTRY.register()
 def build_resnet_backbone(cfg: CfgNode) -> ResNet:
-    """Build the ResNet that MODEL.BACKBONE describes and load PRETRAIN_PATH into it, if that is set.
+    """Build the ResNet that MODEL.BACKBONE describes.
+
+    PRETRAIN_PATH is noted as what a new run starts from; it is not read here. Warns where random weights would stay as
+    they are.
 
     Raises:
-        ValueError: a key has a value that `ResNet` does not know, or nothing in the file fits.
-        FileNotFoundError: PRETRAIN_PATH names no file.
+        ValueError: a key has a value that `ResNet` does not know.
     """
     options = cfg.MODEL.BACKBONE
+    if (options.FROZEN_STAGES >= 0 or options.NORM_EVAL) and not (options.PRETRAIN_PATH or cfg.MODEL.WEIGHTS):
+        logger.warning(
+            "MODEL.BACKBONE.FROZEN_STAGES and NORM_EVAL keep random weights and statistics: set PRETRAIN_PATH or "
+            "MODEL.WEIGHTS, or FROZEN_STAGES -1 and NORM_EVAL False to train from scratch"
+        )
     backbone = ResNet(
         options.DEPTH,
         width=options.WIDTH,
@@ -237,7 +197,12 @@ def build_resnet_backbone(cfg: CfgNode) -> ResNet:
         stem_pool=options.STEM_POOL,
         with_ibn=options.WITH_IBN,
         norm=options.NORM,
+        style=options.STYLE,
+        out_features=options.OUT_FEATURES,
+        frozen_stages=options.FROZEN_STAGES,
+        norm_eval=options.NORM_EVAL,
+        zero_init_residual=options.ZERO_INIT_RESIDUAL,
     )
     if options.PRETRAIN_PATH:
-        load_pretrained(backbone, options.PRETRAIN_PATH, ignore=("fc.",))
+        backbone.pretrained = PretrainedWeights(options.PRETRAIN_PATH, ignore=("fc.",))
     return backbone

@@ -8,8 +8,10 @@ import torch
 
 from steploop.config import CfgNode
 from steploop.engine import clear_errors
+from steploop.engine.cli.override_parser import OverrideParser
+from steploop.modeling.export import INPUT_TYPES, require_onnx
 from steploop.projects.reid.data import get_dataset
-from steploop.projects.reid.export import INPUT_TYPES, export, require_onnx
+from steploop.projects.reid.export import export
 from steploop.projects.reid.predictor import ReidPredictor, load_run_config
 
 _EXAMPLES = """\
@@ -25,7 +27,7 @@ _NUM_IMAGES = 16
 
 def parse_args() -> argparse.Namespace:
     """Return the arguments."""
-    parser = argparse.ArgumentParser(
+    parser = OverrideParser(
         description=__doc__.split(";")[0] + ".", epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--config-file", default="", metavar="FILE", help="the config of the training")
@@ -36,7 +38,6 @@ def parse_args() -> argparse.Namespace:
                         help="compare on these (default: queries of the first of DATASETS.TEST)")  # fmt: skip
     parser.add_argument("--tolerance", type=float, default=1e-5, metavar="X",
                         help="largest difference of an entry of the features (default: 1e-5)")  # fmt: skip
-    parser.add_argument("opts", nargs="*", metavar="KEY VALUE", help="settings that override the config file")
     return parser.parse_args()
 
 

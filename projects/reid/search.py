@@ -4,6 +4,7 @@ import argparse
 import logging
 
 from steploop.engine import clear_errors
+from steploop.engine.cli.override_parser import OverrideParser
 from steploop.projects.reid.predictor import ReidPredictor, load_run_config
 from steploop.projects.reid.search import embed_queries, open_index, search
 from steploop.projects.reid.search_result import check_picture, draw_matches, format_matches
@@ -13,13 +14,13 @@ examples (the newest run below output/ is used unless --config-file or --weights
   search.py --query q.jpg --gallery folder/
   search.py --query a.jpg b.jpg --gallery folder/ --top 5 --output found.png
   search.py --query q.jpg --gallery folder/ --index folder.index    # keeps the features for the next search
-  search.py --query q.jpg --gallery folder/ --weights output/x/model_final.pth --opts MODEL.DEVICE cpu
+  search.py --query q.jpg --gallery folder/ --weights output/x/model_final.pth MODEL.DEVICE cpu
 """
 
 
 def parse_args() -> argparse.Namespace:
     """Return the arguments."""
-    parser = argparse.ArgumentParser(
+    parser = OverrideParser(
         description=__doc__.split(";")[0] + ".", epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--query", nargs="+", required=True, metavar="IMAGE", help="the images to look for")
@@ -29,7 +30,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--top", type=int, default=10, metavar="K", help="images for each query (default: 10)")
     parser.add_argument("--output", default="ranked.png", metavar="PNG", help="the picture (default: ranked.png)")
     parser.add_argument("--index", default="", metavar="FILE", help="keep the features here, and reuse them")
-    parser.add_argument("--opts", nargs="*", default=[], metavar="KEY VALUE", help="settings that override the config")
     return parser.parse_args()
 
 

@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steploop.engine.train_loop import every, next_end
+from steploop.engine.metrics.reader import next_end
+from steploop.engine.train_loop import every
 
 
 def test_the_last_step_of_each_block():

@@ -63,12 +63,12 @@ def test_hooks_are_called_only_where_they_override():
     assert len(trainer._calls.after_step) == 1
 
 
-def test_hooks_of_a_later_turn_act_after_the_others_whenever_they_were_registered():
+def test_hooks_of_a_later_stage_act_after_the_others_whenever_they_were_registered():
     calls = []
 
-    def hook(name, turn):
+    def hook(name, stage):
         hook = hooks.CallbackHook(after_step=lambda trainer: calls.append(name))
-        hook.turn = turn
+        hook.stage = stage
         return hook
 
     trainer = tiny_trainer()
@@ -76,7 +76,7 @@ def test_hooks_of_a_later_turn_act_after_the_others_whenever_they_were_registere
     trainer.register_hooks([hook("second", 0)])
     trainer.train(0, 1)
     assert calls == ["first", "second", "writes", "saves"]
-    assert hooks.EvalHook.turn < hooks.PeriodicWriter.turn < hooks.PeriodicCheckpointer.turn
+    assert hooks.EvalHook.stage < hooks.PeriodicWriter.stage < hooks.PeriodicCheckpointer.stage
 
 
 def test_iter_equals_max_iter_after_a_success_only():
@@ -255,6 +255,13 @@ def test_the_loader_is_entered_at_the_first_step():
     trainer = tiny_trainer()
     trainer.train(1000, 1003)
     assert trainer.data_loader.drawn == [1000, 1001, 1002]
+
+
+def test_a_loader_with_seek_is_entered_again_by_a_second_training():
+    trainer = tiny_trainer()
+    trainer.train(5, 8)
+    trainer.train(5, 7)
+    assert trainer.data_loader.drawn == [5, 6, 7, 5, 6]
 
 
 def test_a_loader_that_ends_says_what_is_needed():

@@ -60,12 +60,12 @@ def test_a_manifest_does_not_say_where_a_run_is_moved(box, started):
 
 
 def test_a_link_to_nowhere_does_not_keep_a_run_from_its_folder(tmp_path):
-    (tmp_path / "link").symlink_to("nowhere")
+    (tmp_path / "log.txt").symlink_to("nowhere")
     (tmp_path / "metrics.json").write_text("old")
     os.utime(tmp_path / "metrics.json", (1e9, 1e9))
     moved = start_run(tmp_path)
     assert moved.name == datetime.datetime.fromtimestamp(1e9).isoformat().replace(":", "-")
-    assert sorted(path.name for path in moved.iterdir()) == ["link", "metrics.json"]
+    assert sorted(path.name for path in moved.iterdir()) == ["log.txt", "metrics.json"]
 
 
 @pytest.mark.parametrize("text", ["[" * 5000, '{"iteration": 7, "results": "all fine"}', "[7]", '{"iteration": 7}'])

@@ -146,7 +146,7 @@ def _arm(trainer: ExactTrainer, copy: Path, moment: str, step: int) -> None:
     trainer.checkpointer.after_durable.append(lambda path: die() if path.name == name else None)
     # Where nothing is saved, or in another thread.
     hook = hooks.CallbackHook(after_step=at_hook)
-    hook.turn = hooks.PeriodicCheckpointer.turn + 1
+    hook.stage = hooks.PeriodicCheckpointer.stage + 1
     trainer.register_hooks([hook])
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from steploop.engine import EventStorage, comm, hooks
+from steploop.engine import EventStorage, JSONWriter, comm, hooks
 from steploop.engine.metrics.reduction import MetricReducer
 from tiny import tiny_trainer
 
@@ -24,16 +24,16 @@ def reduce_spans(folder: str) -> None:
             if rank == 1 and step == 1:
                 storage.put_scalar("rare", torch.tensor(5.0))
         seen_before = sorted(storage.latest())
-        spans.append(reducer(storage.take_unreduced(), 0, 2, flag=rank))
-        storage.put_reduced(spans[-1][0])
+        spans.append(reducer(storage.local_values(), 0, 2, flag=rank))
+        storage.set_reduced(spans[-1][0])
         # The second span: nothing of "rare"; names that are new, in another order on each rank.
         for step in range(3, 5):
             storage.iter = step
             storage.put_scalar("loss", torch.tensor(float("nan") if rank and step == 4 else float(step)))
             for name in ("late_a", "late_b") if rank else ("late_b", "late_a"):
                 storage.put_scalar(name, torch.tensor(2.0 * rank), reduce="max" if name == "late_a" else "mean")
-        spans.append(reducer(storage.take_unreduced(), 3, 4))
-        spans.append(reducer(storage.take_unreduced(), 5, 5, flag=2 - rank))
+        spans.append(reducer(storage.local_values(), 3, 4))
+        spans.append(reducer(storage.local_values(), 5, 5, flag=2 - rank))
     record = {"spans": spans, "seen_before": seen_before, "own": storage.latest()["own"][0]}
     Path(folder, f"rank{rank}.json").write_text(json.dumps(record))
 
@@ -50,12 +50,22 @@ def train_with_metrics(folder: str) -> None:
     trainer.register_hooks(
         [
             hooks.CallbackHook(before_step=put("before"), after_backward=put("backward"), after_step=put("after")),
+            hooks.CallbackHook(
+                after_step=lambda t: t.storage.put_scalar("put after", torch.tensor(float(rank + t.iter)), False)
+            ),
             hooks.CallbackHook(after_step=lambda t: seen.update({t.iter: t.storage.latest().get("before")})),
         ]
     )
+    if rank == 0:
+        writer = JSONWriter(Path(folder, "metrics.json"))
+        trainer.register_hooks([hooks.PeriodicWriter([writer], 4)])
     trainer.train(0, 10)
     points = {name: trainer.storage.history(name).values() for name in ("before", "backward", "after")}
-    Path(folder, f"rank{rank}.json").write_text(json.dumps({"points": points, "seen": seen}))
+    record: dict[str, object] = {"points": points, "seen": seen}
+    if rank == 0:
+        written = [json.loads(line) for line in Path(folder, "metrics.json").read_text().splitlines()]
+        record["lines"] = [[line["iteration"], line["put after"]] for line in written if "put after" in line]
+    Path(folder, f"rank{rank}.json").write_text(json.dumps(record))
 
 
 def stop_and_fail(folder: str) -> None:

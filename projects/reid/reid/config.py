@@ -88,4 +88,6 @@ def add_reid_config(cfg: CN) -> None:
     cfg.SOLVER.BASE_LR = 3.5e-4
     cfg.SOLVER.WEIGHT_DECAY = 5e-4
     cfg.SOLVER.WEIGHT_DECAY_NORM = None
+    # Learning rate of the heads relative to BASE_LR.
+    cfg.SOLVER.HEADS_LR_FACTOR = 1.0
     cfg.SOLVER.IMS_PER_BATCH = 64

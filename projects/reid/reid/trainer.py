@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from steploop.config import CfgNode, resolve_device
 from steploop.engine import DefaultTrainer, comm, get_event_storage, has_event_storage
@@ -30,6 +31,15 @@ class ReidTrainer(DefaultTrainer):
             self.build_test_loader(cfg, name)
             self.build_evaluator(cfg, name)
         super().__init__(with_num_classes(cfg))
+
+    @classmethod
+    def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
+        """Return the optimizer that SOLVER describes, with HEADS_LR_FACTOR for the module "heads"."""
+        if cfg.SOLVER.HEADS_LR_FACTOR != 1.0:
+            cfg = cfg.clone()
+            cfg.defrost()
+            cfg.SOLVER.LR_FACTORS = [*cfg.SOLVER.LR_FACTORS, ["heads", cfg.SOLVER.HEADS_LR_FACTOR]]
+        return super().build_optimizer(cfg, model)
 
     @classmethod
     def build_train_loader(cls, cfg: CfgNode) -> Any:

@@ -8,10 +8,18 @@ import pytest
 import torch
 import yaml
 
-from steploop.engine import default_setup, setup_config
+from steploop.engine import default_setup as prepare
+from steploop.engine import setup_config
 from steploop.engine.run.folder import let_go
 from steploop.engine.run.logger import close_logger
+from steploop.engine.run.start import begin
 from tiny_project import tiny_args, tiny_cfg
+
+
+def default_setup(cfg, args):
+    """Prepare a run and begin it, as a script that trains does."""
+    prepare(cfg, args)
+    begin()
 
 
 @pytest.fixture(autouse=True)
@@ -133,6 +141,26 @@ def test_a_second_process_in_the_folder_is_told_of_the_first(tmp_path):
     assert second.returncode != 0
     assert f"pid {os.getpid()}" in second.stderr
     assert not (tmp_path / "previous").exists()
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_run_that_is_refused_changes_nothing_of_the_older_one(tmp_path, resume):
+    default_setup(tiny_cfg(tmp_path), tiny_args())
+    (tmp_path / "last_checkpoint").write_text("model_final.pth")
+    close_logger()
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.name != ".lock"}
+    prepare(tiny_cfg(tmp_path, "SOLVER.BASE_LR", 0.25), tiny_args(resume=resume))
+    logging.getLogger("steploop").info("a line of the refused run")
+    close_logger()
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.name != ".lock"} == before
+
+
+def test_the_log_has_the_lines_from_before_the_beginning(tmp_path):
+    prepare(tiny_cfg(tmp_path), tiny_args())
+    assert {path.name for path in tmp_path.iterdir()} == {".lock"}
+    begin()
+    begin()  # a second time, it is nothing
+    assert "Rank of this process: 0 of 1" in (tmp_path / "log.txt").read_text()
 
 
 def test_nothing_is_configured_before_it_is_called():

@@ -47,8 +47,8 @@ def test_nothing_on_a_cpu_also_beside_an_idle_gpu(gpu, monkeypatch, caplog):
 
 
 def test_the_config_turns_it_on(tmp_path):
-    names = {type(hook).__name__ for hook in TinyTrainer(tiny_cfg(tmp_path, "PROFILER.MEMORY_PERIOD", 5))._hooks}
+    names = {type(hook).__name__ for hook in TinyTrainer(tiny_cfg(tmp_path, "PROFILER.MEMORY_PERIOD", 5)).hooks}
     assert "TorchMemoryStats" in names
-    names = {type(hook).__name__ for hook in TinyTrainer(tiny_cfg(tmp_path))._hooks}
+    names = {type(hook).__name__ for hook in TinyTrainer(tiny_cfg(tmp_path)).hooks}
     assert not names & {"TorchMemoryStats", "TorchProfiler", "PreciseBN", "ValidationLoss", "LayerFreeze"}
     assert not names & {"EarlyStopping", "BestCheckpointer"}

@@ -135,11 +135,11 @@ def test_the_loaders_workers_end_with_each_computation():
 
 def test_its_loader_keeps_no_second_cache(monkeypatch):
     cfg = get_cfg()
-    cfg.DATALOADER.CACHE = 100
+    cfg.DATALOADER.CACHE, cfg.TEST.PRECISE_BN.ENABLED = 100, True
     cfg.freeze()
     asked = []
     trainer = SimpleNamespace(
         cfg=cfg, model=Model(), build_train_loader=lambda cfg: asked.append(cfg.DATALOADER.CACHE) or TinyLoader()
     )
-    default_hooks._precise_bn(trainer)
+    default_hooks.build_precise_bn(trainer)
     assert asked == [0] and cfg.DATALOADER.CACHE == 100

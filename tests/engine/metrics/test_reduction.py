@@ -58,9 +58,11 @@ def test_in_a_run_values_are_read_once_a_period(seen):
         }
 
 
-def test_what_a_hook_puts_after_a_reading_comes_with_the_next(seen):
+def test_what_a_hook_puts_after_a_step_is_written_at_that_step(seen):
     for record in seen["train_with_metrics"]:
-        assert record["points"]["after"] == [[step + 0.5, step] for step in range(9)]
+        assert record["points"]["after"] == [[step + 0.5, step] for step in range(10)]
+    # A tensor that was put at a step of the period is in the line of that step, as with one process.
+    assert seen["train_with_metrics"][0]["lines"] == [[3, 3.5], [7, 7.5], [9, 9.5]]
 
 
 def test_all_ranks_stop_at_the_same_step_for_one_of_them(seen):

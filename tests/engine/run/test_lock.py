@@ -12,7 +12,7 @@ import time
 import pytest
 
 from steploop.engine.run import lock as lock_module
-from steploop.engine.run.lock import FolderLock
+from steploop.engine.run.lock import FolderLock, current_holder
 
 LOCK = "import sys; from steploop.engine.run.lock import FolderLock; lock = FolderLock(sys.argv[1])"
 HOLD = f"{LOCK}; print(1, flush=True); input()"
@@ -50,12 +50,58 @@ def test_forked_child_that_ends_does_not_drop_the_lock(tmp_path):
         assert "another run is going on" in result.stderr
 
 
+def is_refused(folder):
+    result = subprocess.run([sys.executable, "-c", LOCK, folder], capture_output=True, text=True)
+    return "another run is going on" in result.stderr
+
+
+@pytest.mark.skipif(not hasattr(fcntl, "F_OFD_SETLK"), reason="needs locks of open files (Linux)")
+def test_code_that_opens_and_closes_the_file_does_not_drop_the_lock(tmp_path):
+    with FolderLock(tmp_path):
+        (tmp_path / ".lock").read_text()
+        with (tmp_path / ".lock").open("r+"):
+            pass
+        assert is_refused(tmp_path)
+    assert not is_refused(tmp_path)
+
+
+def test_a_forked_child_that_lives_on_does_not_keep_the_folder(tmp_path):
+    ready, end = os.pipe(), os.pipe()
+    lock = FolderLock(tmp_path)
+    child = os.fork()
+    if child == 0:
+        os.write(ready[1], b"x")
+        os.read(end[0], 1)
+        os._exit(0)
+    try:
+        os.read(ready[0], 1)
+        assert is_refused(tmp_path)
+        lock.release()
+        assert not is_refused(tmp_path)
+    finally:
+        os.write(end[1], b"x")
+        os.waitpid(child, 0)
+        for descriptor in (*ready, *end):
+            os.close(descriptor)
+
+
+def test_the_holder_can_be_asked_for(tmp_path):
+    assert current_holder(tmp_path / "missing") is None
+    with FolderLock(tmp_path):
+        assert current_holder(tmp_path) == f"this process (pid {os.getpid()})"
+        ask = f"from steploop.engine.run.lock import current_holder; print(current_holder({str(tmp_path)!r}))"
+        told = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True).stdout
+        assert f"host {socket.gethostname()}, pid {os.getpid()}, since 20" in told
+        assert is_refused(tmp_path)
+    assert current_holder(tmp_path) is None
+
+
 @pytest.fixture
 def no_locks(monkeypatch):
     def refuse(*_):
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(fcntl, "lockf", refuse)
+    monkeypatch.setattr(lock_module, "_lock", refuse)
 
 
 def sign(folder, host, pid):

@@ -2,7 +2,13 @@ import math
 
 import pytest
 import torch
-from fvcore.common.param_scheduler import ConstantParamScheduler, CosineParamScheduler, LinearParamScheduler
+from fvcore.common.param_scheduler import (
+    ConstantParamScheduler,
+    CosineParamScheduler,
+    LinearParamScheduler,
+    ParamScheduler,
+    StepWithFixedGammaParamScheduler,
+)
 from torch.optim.lr_scheduler import LRScheduler
 
 from steploop.engine.solver import LRMultiplier, WarmupParamScheduler
@@ -72,7 +78,7 @@ def test_each_group_keeps_its_ratio():
 def test_it_stays_at_its_end():
     scheduler = LRMultiplier(optimizer(1.0), ConstantParamScheduler(1.0), 2)  # which raises at 1.0 itself
     assert rates(scheduler, 5) == [1.0] * 5
-    assert LRMultiplier(optimizer(1.0), LinearParamScheduler(1.0, 0.0), 2).factor(7) == pytest.approx(0.0)
+    assert LRMultiplier(optimizer(1.0), LinearParamScheduler(1.0, 0.0), 2).factor(7) == 0.5  # that of the last step
 
 
 def test_it_starts_anywhere():
@@ -111,3 +117,18 @@ def test_wrong_arguments():
         LRMultiplier(opt, torch.optim.lr_scheduler.StepLR(opt, 1), 4)
     with pytest.raises(ValueError, match="max_iter=0"):
         LRMultiplier(opt, ConstantParamScheduler(1.0), 0)
+
+
+def test_a_schedule_is_asked_for_steps_of_the_run_only():
+    asked = []
+
+    class Schedule(ParamScheduler):
+        def __call__(self, where):
+            asked.append(where)
+            return 1.0
+
+    scheduler = LRMultiplier(optimizer(1.0), Schedule(), 10)
+    rates(scheduler, 12)
+    assert set(asked) == {step / 10 for step in range(10)}
+    fixed = StepWithFixedGammaParamScheduler(1.0, num_decays=3, gamma=0.5, num_updates=30)
+    assert rates(LRMultiplier(optimizer(1.0), fixed, 30), 31)[-1] == pytest.approx(0.125)

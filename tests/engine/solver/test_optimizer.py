@@ -52,6 +52,17 @@ def test_arguments_of_the_class():
     assert "momentum" not in optimizer.param_groups[0]
 
 
+def test_factors_of_modules():
+    optimizer = build_optimizer(config(BASE_LR=0.1, LR_FACTORS=[["2", 10], ("0", 0.5)]), model())
+    rates = {name: group["lr"] for group in optimizer.param_groups for name in group["param_names"]}
+    assert rates == pytest.approx(
+        {"0.weight": 0.05, "0.bias": 0.05, "1.weight": 0.1, "1.bias": 0.1, "2.weight": 1.0, "2.bias": 1.0}
+    )
+    for wrong in (["heads", 10.0], [["heads"]], [["heads", "10"]], [{"heads": 10.0}], [["heads", True]]):
+        with pytest.raises(ValueError, match=r'LR_FACTORS is a list like \[\["heads", 10.0\]\]'):
+            build_optimizer(config(LR_FACTORS=wrong), model())
+
+
 def test_wrong_names():
     with pytest.raises(KeyError, match="did you mean 'AdamW'"):
         build_optimizer(config(OPT="adamw"), model())

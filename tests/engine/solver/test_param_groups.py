@@ -32,7 +32,7 @@ def test_equal_settings_share_a_group_in_the_order_of_the_model():
 
 def test_every_setting():
     groups = get_default_optimizer_params(
-        Net(), 1.0, 0.5, weight_decay_norm=0.25, weight_decay_bias=0.125, bias_lr_factor=2.0, heads_lr_factor=10.0
+        Net(), 1.0, 0.5, weight_decay_norm=0.25, weight_decay_bias=0.125, bias_lr_factor=2.0, lr_factors={"heads": 10.0}
     )
     assert by_name(groups) == {
         "conv.weight": (1.0, 0.5),
@@ -44,6 +44,29 @@ def test_every_setting():
         "heads.classifier.weight": (10.0, 0.5),
         "heads.classifier.bias": (20.0, 0.125),
     }
+
+
+def test_factors_of_modules_inside_of_each_other_multiply():
+    class Whole(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net, self.net2 = Net(), nn.Linear(1, 1)
+
+    factors = {"net": 0.5, "net.heads.norm": 0.1, "net.conv": 4.0}
+    settings = by_name(get_default_optimizer_params(Whole(), 1.0, lr_factors=factors))
+    assert settings["net.conv.weight"][0] == 2.0
+    assert settings["net.bn.bias"][0] == 0.5
+    assert settings["net.heads.norm.bias"][0] == 0.05
+    assert settings["net2.weight"][0] == 1.0  # only begins like it
+
+
+def test_a_module_that_is_not_there_is_an_error():
+    with pytest.raises(ValueError, match="Net has no module 'head'.*LR_FACTORS.*did you mean 'heads'"):
+        get_default_optimizer_params(Net(), 1.0, lr_factors={"head": 2.0})
+    with pytest.raises(ValueError, match="no module 'qq'.*at the top it has conv, bn, heads"):
+        get_default_optimizer_params(Net(), 1.0, lr_factors={"qq": 2.0})
+    with pytest.raises(ValueError, match="no module ''"):
+        get_default_optimizer_params(Net(), 1.0, lr_factors={"": 2.0})
 
 
 def test_a_factor_by_name_and_overrides():
@@ -82,5 +105,7 @@ def test_frozen_parameters_are_left_out_and_shared_ones_counted_once():
 def test_errors():
     with pytest.raises(ValueError, match="give base_lr too"):
         get_default_optimizer_params(Net(), bias_lr_factor=2.0)
+    with pytest.raises(ValueError, match="give base_lr too"):
+        get_default_optimizer_params(Net(), lr_factors={"heads": 2.0})
     with pytest.raises(ValueError, match="Net has no parameter"):
         get_default_optimizer_params(Net().requires_grad_(False), 0.1)

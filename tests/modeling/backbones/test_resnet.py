@@ -116,6 +116,54 @@ def test_the_norm_is_the_same_throughout(norm, kind, with_ibn):
     assert all(type(module) is kind for module in norms)
 
 
+def test_the_style_moves_the_stride_and_nothing_else():
+    pytorch, caffe = (ResNet(50, width=4, style=style) for style in ("pytorch", "caffe"))
+    for net, strides in ((pytorch, [(1, 1), (2, 2)]), (caffe, [(2, 2), (1, 1)])):
+        for stage in (net.layer2, net.layer3, net.layer4):
+            assert [stage[0].conv1.stride, stage[0].conv2.stride] == strides
+            assert {conv.stride for block in stage[1:] for conv in (block.conv1, block.conv2)} == {(1, 1)}
+    assert pytorch.state_dict().keys() == caffe.state_dict().keys()
+    assert pytorch.output_shape() == caffe.output_shape()
+
+
+@pytest.mark.parametrize(
+    "stages, frozen", [(-1, set()), (0, {"conv1", "bn1"}), (2, {"conv1", "bn1", "layer1", "layer2"})]
+)
+def test_frozen_stages_neither_train_nor_count(stages, frozen):
+    net = ResNet(18, width=4, frozen_stages=stages)
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    net.eval()
+    net.train()  # as an evaluation does; it must not thaw anything
+    net(torch.randn(2, 3, 32, 32))["res5"].sum().backward()
+    assert {name.split(".")[0] for name, p in net.named_parameters() if p.grad is None} == frozen
+    norms = {name.split(".")[0] for name, value in net.state_dict().items() if not torch.equal(value, before[name])}
+    assert norms == {"bn1", "layer1", "layer2", "layer3", "layer4"} - frozen
+
+
+def test_all_stages_can_be_frozen_also_where_few_are_built():
+    net = ResNet(18, width=4, out_features=["res3"], frozen_stages=4)
+    assert not any(p.requires_grad for p in net.parameters())
+
+
+def test_norm_eval_keeps_statistics_while_scales_train():
+    net = ResNet(18, width=4, norm_eval=True, frozen_stages=1)
+    before = {name: value.clone() for name, value in net.named_buffers()}
+    net.train()
+    net(torch.randn(2, 3, 32, 32))["res5"].sum().backward()
+    assert all(torch.equal(value, before[name]) for name, value in net.named_buffers())
+    assert net.layer2[0].bn1.weight.grad is not None and net.layer1[0].bn1.weight.grad is None
+    assert net.training and not net.layer4[0].bn1.training
+
+
+@pytest.mark.parametrize("depth, last", [(18, "bn2"), (50, "bn3")])
+def test_zero_init_residual_makes_each_block_the_identity(depth, last):
+    net = ResNet(depth, width=4, zero_init_residual=True)
+    zero = {name for name, p in net.named_parameters() if not p.any() and name.endswith("weight")}
+    assert zero == {f"{name}.{last}.weight" for name, m in net.named_modules() if hasattr(m, "downsample")}
+    x = torch.rand(1, net.layer2[1].conv1.in_channels, 4, 4)
+    assert torch.equal(net.layer2[1](x), x)
+
+
 def test_every_parameter_gets_a_gradient():
     net = ResNet(50, width=4, with_ibn=True, stem="small")
     net(torch.randn(2, 3, 16, 16))["res5"].square().sum().backward()
@@ -140,6 +188,8 @@ def test_convolutions_start_with_the_variance_that_rectifiers_need():
         ({"stem_pool": "floor"}, "stem_pool"),
         ({"width": 0}, "width"),
         ({"norm": "LN"}, "normalisation 'LN'"),
+        ({"style": "tensorflow"}, "style must be one of 'pytorch', 'caffe'"),
+        ({"frozen_stages": 5}, "frozen_stages must be one of -1, 0, 1, 2, 3, 4, got 5"),
         ({"out_features": ["res6"]}, "out_features must be one of 'stem', 'res2'.*got 'res6'"),
         ({"out_features": []}, "at least one of stem, res2"),
     ],
@@ -161,13 +211,34 @@ def test_every_key_of_the_config_arrives():
     assert repr(build_backbone(cfg)) == repr(ResNet(34, width=4, last_stride=1, stem="small", with_ibn=True, norm="GN"))
 
 
-def test_an_imagenet_file_loads_without_its_classifier(tmp_path, caplog):
-    source = ResNet(18, width=4)
-    weights = {**source.state_dict(), "fc.weight": torch.zeros(1000, 32), "fc.bias": torch.zeros(1000)}
-    torch.save(weights, tmp_path / "resnet.pth")
+def test_the_keys_that_detection_adds_arrive():
+    cfg = get_cfg()
+    keys = {"DEPTH": 50, "WIDTH": 4, "STYLE": "caffe", "OUT_FEATURES": ["res2", "res4"]}
+    keys |= {"FROZEN_STAGES": 1, "NORM_EVAL": True, "ZERO_INIT_RESIDUAL": True}
+    for key, value in keys.items():
+        cfg.MODEL.BACKBONE[key] = value
+    net = build_backbone(cfg)
+    assert net.layer2[0].conv1.stride == (2, 2)
+    assert net.output_shape() == {"res2": (16, 4), "res4": (64, 16)}
+    assert {name.split(".")[0] for name, p in net.named_parameters() if not p.requires_grad} == {
+        "conv1",
+        "bn1",
+        "layer1",
+    }
+    assert not net.layer3[0].bn1.training
+    assert not net.layer3[0].bn3.weight.any()
+
+
+@pytest.mark.parametrize("key, value", [("FROZEN_STAGES", 0), ("NORM_EVAL", True)])
+def test_freezing_random_weights_is_warned_about(key, value, caplog):
     cfg = get_cfg()
     cfg.MODEL.BACKBONE.DEPTH, cfg.MODEL.BACKBONE.WIDTH = 18, 4
-    cfg.MODEL.BACKBONE.PRETRAIN_PATH = str(tmp_path / "resnet.pth")
-    loaded = build_backbone(cfg).state_dict()
-    assert all(torch.equal(value, loaded[name]) for name, value in source.state_dict().items())
-    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+    cfg.MODEL.BACKBONE[key] = value
+    build_backbone(cfg)
+    assert "keep random weights" in caplog.text
+    caplog.clear()
+    cfg.MODEL.WEIGHTS = "some.pth"
+    build_backbone(cfg)
+    cfg.MODEL.WEIGHTS, cfg.MODEL.BACKBONE.PRETRAIN_PATH = "", "some.pth"
+    build_backbone(cfg)
+    assert not caplog.records

@@ -12,8 +12,9 @@ import torch
 
 from market_folder import write_image
 from reid_run import write_run
-from steploop.projects.reid import export as module
-from steploop.projects.reid.export import export, largest_difference, load_program, require_onnx
+from steploop.modeling import export as module
+from steploop.modeling.export import load_program
+from steploop.projects.reid.export import export
 from steploop.projects.reid.predictor import ReidPredictor
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -99,7 +100,7 @@ def test_a_program_that_differs_never_appears(predictor, tmp_path, monkeypatch, 
         return lambda images: program(images) + wrong * (torch.arange(len(images)) == 4)[:, None]
 
     monkeypatch.setitem(module._FORMATS, "export", (write, spoiled))
-    with pytest.raises(ValueError, match="the exported program is not the model: their features differ by (0.01|nan)"):
+    with pytest.raises(ValueError, match="the exported program is not the model: their outputs differ by (0.01|nan)"):
         export(predictor, path)
     assert path.read_bytes() == b"an older file"
     assert [entry.name for entry in tmp_path.iterdir()] == ["model.pt2"]
@@ -112,7 +113,7 @@ def test_a_program_is_on_the_disk_before_it_has_its_name(predictor, tmp_path, mo
         flushed.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
         fsync(descriptor)
 
-    def write(embedder, example, path):
+    def write(embedder, example, path, names):
         made.append(embedder)
         path.write_bytes(b"program")
 
@@ -123,13 +124,12 @@ def test_a_program_is_on_the_disk_before_it_has_its_name(predictor, tmp_path, mo
 
 
 def test_a_program_without_normalisation_does_not_pass(predictor, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_write_export", None)
     write, load = module._FORMATS["export"]
 
-    def forgetful(embedder, example, path):
+    def forgetful(embedder, example, path, names):
         mean = embedder.model.pixel_mean.clone()
         embedder.model.pixel_mean.zero_()
-        write(embedder, example, path)
+        write(embedder, example, path, names)
         embedder.model.pixel_mean.copy_(mean)
 
     monkeypatch.setitem(module._FORMATS, "export", (forgetful, load))
@@ -149,15 +149,6 @@ def test_given_images_are_compared_too(predictor, tmp_path, monkeypatch):
     assert seen[3].unique().tolist() == [0.0, 255.0]
 
 
-def test_the_largest_difference_of_all_batches():
-    batches = [torch.zeros(2, 3), torch.ones(1, 3), torch.zeros(1, 3)]
-    assert largest_difference(lambda x: x, lambda x: x * 0.75, iter(batches)) == 0.25
-    nan = largest_difference(lambda x: x, lambda x: torch.where(x > 0, torch.nan, x), iter(batches))
-    assert nan != nan
-    with pytest.raises(ValueError, match=r"returns features \(1, 3\) where the model returns \(2, 3\)"):
-        largest_difference(lambda x: x, lambda x: x[:1], iter(batches))
-
-
 def test_what_cannot_be_exported_is_named(predictor, tmp_path):
     for options, message in (
         ({"file_format": "caffe"}, "format is one of export, onnx; got 'caffe'"),
@@ -169,12 +160,6 @@ def test_what_cannot_be_exported_is_named(predictor, tmp_path):
         export(predictor, tmp_path / "nowhere" / "x.pt2")
     with pytest.raises(FileNotFoundError, match="no exported program"):
         load_program(tmp_path / "x.pt2")
-
-
-def test_missing_packages_of_onnx_are_named(monkeypatch):
-    monkeypatch.setattr(module, "_ONNX_PACKAGES", ("torch", "no_such_package"))
-    with pytest.raises(RuntimeError, match=r"ONNX needs no_such_package: pip install -e '\.\[onnx\]'"):
-        require_onnx()
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from PIL import Image
 from market_folder import write_image, write_market
 from reid_run import NUM_IDENTITIES, write_run
 from steploop.projects.reid.data import get_dataset
+from steploop.projects.reid.export import export
 from steploop.projects.reid.predictor import ReidPredictor, load_run_config
 from steploop.projects.reid.trainer import ReidTrainer
 
@@ -153,3 +154,10 @@ def test_a_training_config_finds_its_run(tmp_path, monkeypatch):
 def test_weights_without_a_config_ask_for_it(tmp_path):
     with pytest.raises(FileNotFoundError, match="--config-file"):
         load_run_config(weights=tmp_path / "model.pth")
+
+
+def test_a_finished_run_needs_the_pretrained_file_no_more(tmp_path):
+    cfg = write_run(tmp_path / "run", MODEL__BACKBONE__PRETRAIN_PATH=str(tmp_path / "no_such_file.pth"))
+    predictor = ReidPredictor(cfg)
+    assert predictor(write_image(tmp_path / "one.png")).shape == (1, 64)
+    assert export(predictor, tmp_path / "model.pt2") <= 1e-5

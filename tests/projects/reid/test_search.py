@@ -298,7 +298,7 @@ def test_the_command_looks_at_its_arguments_before_the_folder(folder, run_cfg, t
     with pytest.raises(ValueError, match="would be found"):
         command("--query", folder / "0.png", *given, "--output", "photos/ranked.png")
     with pytest.raises(ValueError, match="top >= 1"):
-        command("--query", folder / "0.png", *given, "--top", 0, "--opts", "TEST.IMS_PER_BATCH", 2)
+        command("--query", folder / "0.png", *given, "--top", 0, "TEST.IMS_PER_BATCH", 2)
     assert not list(tmp_path.glob("*.png"))
 
 

@@ -75,6 +75,33 @@ def test_evaluating_the_final_checkpoint_gives_the_final_figures(tmp_path):
     assert pictures[0].read_bytes() == pictures[1].read_bytes()
 
 
+def test_a_finished_run_needs_its_pretrained_file_no_more(tmp_path):
+    backbone = ReidTrainer.build_model(with_num_classes(tiny_reid_cfg(tmp_path))).backbone
+    torch.save({**backbone.state_dict(), "fc.weight": torch.zeros(1000, 64)}, tmp_path / "imagenet.pth")
+    keys = {"MODEL__BACKBONE__PRETRAIN_PATH": str(tmp_path / "imagenet.pth")}
+    trainer = ReidTrainer(tiny_reid_cfg(tmp_path / "run", **keys))
+    trainer.resume_or_load(resume=False)
+    started = trainer.model.backbone.state_dict()
+    assert all(torch.equal(value, started[name]) for name, value in backbone.state_dict().items())
+    results = trainer.train()
+    (tmp_path / "imagenet.pth").unlink()
+    weights = str(tmp_path / "run" / "model_final.pth")
+    later = ReidTrainer(tiny_reid_cfg(tmp_path / "later", MODEL__WEIGHTS=weights, **keys))
+    later.resume_or_load(resume=False)
+    assert later.evaluate() == results
+    resumed = ReidTrainer(tiny_reid_cfg(tmp_path / "run", SOLVER__MAX_ITER=5, **keys))
+    resumed.resume_or_load(resume=True)
+    assert resumed.start_iter == 4
+
+
+def test_the_heads_have_a_learning_rate_of_their_own(tmp_path):
+    cfg = with_num_classes(tiny_reid_cfg(tmp_path, SOLVER__HEADS_LR_FACTOR=10.0, SOLVER__BASE_LR=0.5))
+    groups = ReidTrainer.build_optimizer(cfg, ReidTrainer.build_model(cfg)).param_groups
+    rates = {(name.split(".")[0], group["lr"]) for group in groups for name in group["param_names"]}
+    assert rates == {("backbone", 0.5), ("heads", 5.0)}
+    assert list(cfg.SOLVER.LR_FACTORS) == []
+
+
 def test_several_sets_are_trained_on_and_tested(tmp_path):
     trainer, results = train(tiny_reid_cfg(tmp_path, ("market", "deep/market"), INPUT__TURNS=2))
     assert list(results) == ["market", "deep/market"]
