@@ -48,6 +48,7 @@ def rescale_for_world_size(cfg: CfgNode, world_size: int) -> CfgNode:
     solver.FREEZE_ITERS = fewer(solver.FREEZE_ITERS)
     if not solver.MAX_EPOCH:
         solver.STEPS = tuple(fewer(step) for step in solver.STEPS)
+        solver.SAVE_POINTS = tuple(fewer(step) for step in solver.SAVE_POINTS)
         solver.CHECKPOINT_PERIOD = fewer(solver.CHECKPOINT_PERIOD)
         test.EVAL_PERIOD = fewer(test.EVAL_PERIOD)
         test.LOSS_PERIOD = fewer(test.LOSS_PERIOD)

@@ -1,6 +1,7 @@
 """Checkpoints at the end of each period, at the end of the run, and where a run was stopped."""
 
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ class PeriodicCheckpointer(HookBase):
         max_iter: the length of the training; None: there is no final file.
         max_to_keep: how many periodic files stay, counting those of earlier runs in the folder; None: all.
         file_prefix: what the names begin with.
+        save_points: numbers of steps after which `{prefix}_kept_{iteration:07d}` is saved, which is never deleted.
     """
 
     stage = SAVE
@@ -39,6 +41,8 @@ class PeriodicCheckpointer(HookBase):
         max_iter: int | None = None,
         max_to_keep: int | None = None,
         file_prefix: str = "model",
+        *,
+        save_points: Iterable[int] = (),
     ) -> None:
         if period < 0:
             raise ValueError(f"a period is a number of iterations, or 0 for only at the end; got {period}")
@@ -49,6 +53,9 @@ class PeriodicCheckpointer(HookBase):
         self.max_iter = max_iter
         self.max_to_keep = max_to_keep
         self.file_prefix = file_prefix
+        self._save_points = frozenset(save_points)
+        if min(self._save_points, default=1) < 1:
+            raise ValueError(f"save points are numbers of steps, at least 1; got {sorted(self._save_points)}")
         checkpointer.after_durable.append(self._prune)
 
     def step(self, iteration: int, **kwargs: Any) -> None:
@@ -66,10 +73,12 @@ class PeriodicCheckpointer(HookBase):
             self._settle()
             self.checkpointer.save(f"{self.file_prefix}_final", iteration=iteration, **kwargs)
             self.checkpointer.wait()
-        elif every(self.period, iteration):
+        elif self._is_due(iteration):
             self._settle()
+            # A name that is not a periodic one's is never pruned.
+            prefix = f"{self.file_prefix}_kept" if iteration + 1 in self._save_points else self.file_prefix
             try:
-                self.checkpointer.save(periodic_name(self.file_prefix, iteration), iteration=iteration, **kwargs)
+                self.checkpointer.save(periodic_name(prefix, iteration), iteration=iteration, **kwargs)
             except OSError as error:
                 self._report(error)
 
@@ -85,7 +94,7 @@ class PeriodicCheckpointer(HookBase):
 
     def after_step(self) -> None:
         """Save, if it is time."""
-        if every(self.period, self.trainer.iter) or self.is_last_iter():
+        if self._is_due(self.trainer.iter) or self.is_last_iter():
             self.trainer.verify_state()
             self.step(self.trainer.iter)
 
@@ -94,10 +103,13 @@ class PeriodicCheckpointer(HookBase):
         stopped = self.trainer.stop_reason is not None and not self.is_finished()
         iteration = self.trainer.completed_iter
         try:
-            if stopped and iteration >= self.trainer.start_iter and not every(self.period, iteration):
+            if stopped and iteration >= self.trainer.start_iter and not self._is_due(iteration):
                 self.save(periodic_name(self.file_prefix, iteration), iteration=iteration)
         finally:
             self.checkpointer.wait()
+
+    def _is_due(self, iteration: int) -> bool:
+        return every(self.period, iteration) or iteration + 1 in self._save_points
 
     def _flush_writers(self) -> None:
         for hook in self.trainer.hooks:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from steploop.config import CfgNode
 from steploop.data import (
@@ -31,7 +31,7 @@ from .evaluation.report import draw_curves
 from .evaluation.truth import read_truth
 from .modeling import detector  # noqa: F401
 from .visualization import draw_sample, pick
-from .warm_start import warm_start
+from .warm_start import convert_for_model
 
 logger = logging.getLogger(__name__)
 
@@ -54,12 +54,6 @@ class CenterFusionTrainer(DefaultTrainer):
         for name in cfg.DATASETS.TEST:
             self.build_evaluator(cfg, name)
         super().__init__(cfg)
-
-    def resume_or_load(self, resume: bool = True) -> None:
-        """Go on from the last checkpoint, or start from MODEL.WEIGHTS, also those of another number of channels."""
-        super().resume_or_load(resume)
-        if self.cfg.MODEL.WEIGHTS and not self.checkpointer.resumed_from:
-            warm_start(self.checkpointer.model, self.cfg.MODEL.WEIGHTS)
 
     @classmethod
     def build_train_loader(cls, cfg: CfgNode) -> Any:
@@ -88,9 +82,9 @@ class CenterFusionTrainer(DefaultTrainer):
         return PicturingEvaluator(cfg, dataset_name)
 
     @classmethod
-    def build_model(cls, cfg: CfgNode) -> nn.Module:
-        """Return the network on its device."""
-        return super().build_model(cfg)
+    def build_name_conversion(cls, cfg: CfgNode) -> Any:
+        """Return what brings entries of MODEL.WEIGHTS to the model's names and numbers of input channels."""
+        return convert_for_model
 
 
 class PicturingEvaluator(NuscenesEvaluator):

@@ -1,38 +1,39 @@
-"""Weights of a network with fewer input channels: CenterNet's baseline into the radar model."""
+"""Weights of a network with other input channels: CenterNet's baseline into the radar model."""
 
 import logging
-from pathlib import Path
+from collections.abc import Mapping
+from typing import Any
 
-import torch
-from torch import nn
+from torch import Tensor
 
-from steploop.engine.checkpoint.reader import read_checkpoint
+from steploop.modeling import convert_names
 
 logger = logging.getLogger(__name__)
 
 
-@torch.no_grad()
-def warm_start(model: nn.Module, path: str | Path) -> list[str]:
-    """Copy the first input channels of convolutions that differ only in their input channels.
+def convert_for_model(found: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entries of a file for a model, also of convolutions that differ in their input channels only.
 
-    The others were loaded, or reported as unfit, before. Where the file has fewer input channels than the model, the
-    model's further ones keep their values; where it has more, they are dropped.
+    Where the file has fewer input channels, its values are those of the first ones, and the model's further channels
+    keep theirs; where it has more, they are dropped.
 
-    Returns:
-        The names of the convolutions.
+    Args:
+        found: the file's entries.
+        own: the model's entries.
     """
-    found = read_checkpoint(path)["model"]
-    found = {name.removeprefix("module."): value for name, value in found.items()}
-    own = dict(model.named_parameters())
+    entries = dict(convert_names(found, own))
     changed = []
-    for name, value in found.items():
+    for name, value in entries.items():
         target = own.get(name)
-        if target is None or target.dim() != 4 or value.dim() != 4 or target.shape == value.shape:
+        if not isinstance(value, Tensor) or not isinstance(target, Tensor) or {value.dim(), target.dim()} != {4}:
             continue
-        if target.shape[0] == value.shape[0] and target.shape[2:] == value.shape[2:]:
-            count = min(target.shape[1], value.shape[1])
-            target[:, :count] = value[:, :count]
+        others_agree = value.shape[0] == target.shape[0] and value.shape[2:] == target.shape[2:]
+        if others_agree and value.shape[1] != target.shape[1]:
+            count = min(value.shape[1], target.shape[1])
+            widened = target.clone()
+            widened[:, :count] = value[:, :count]
+            entries[name] = widened
             changed.append(name)
     if changed:
-        logger.info("Only the first input channels were copied to %s", ", ".join(changed))
-    return changed
+        logger.info("Only the first input channels of %s come from the file", ", ".join(changed))
+    return entries

@@ -14,9 +14,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from steploop.data import SampleError
-from steploop.projects.centerfusion.modeling.network import CenterFusionNet
 from steploop.projects.centerfusion.trainer import CenterFusionTrainer
-from steploop.projects.centerfusion.warm_start import warm_start
 from tiny_centerfusion import OPTIONS, tiny_centerfusion_cfg, write_tiny_roads
 
 SCRIPT = Path(__file__).parents[3] / "projects/centerfusion/train_net.py"
@@ -114,16 +112,32 @@ class TestWrongInput:
             trainer.train()
 
 
-def test_a_baseline_starts_the_radar_model(tmp_path):
+def test_a_baseline_starts_the_radar_model(tmp_path, root):
+    """Files of the published code name their entries "module.<name>" below "state_dict"."""
     torch.manual_seed(0)
-    thin = {"node": "conv", "channels": (4, 4, 8, 8, 8, 8), "head_channels": 8}
-    baseline, fused = CenterFusionNet(radar=False, **thin), CenterFusionNet(radar=True, **thin)
-    before = fused.get_parameter("velocity.0.weight").clone()
-    torch.save({"state_dict": {f"module.{k}": v for k, v in baseline.state_dict().items()}}, tmp_path / "a.pth")
-    assert sorted(warm_start(fused, tmp_path / "a.pth")) == ["nuscenes_att.0.weight", "velocity.0.weight"]
-    after = fused.get_parameter("velocity.0.weight")
+    baseline = CenterFusionTrainer.build_model(tiny_centerfusion_cfg(tmp_path, root, MODEL__RADAR__ENABLED=False))
+    entries = {f"module.{name}": value for name, value in baseline.state_dict().items()}
+    torch.save({"epoch": 1, "state_dict": entries}, tmp_path / "baseline.pth")
+    trainer = CenterFusionTrainer(tiny_centerfusion_cfg(tmp_path, root, MODEL__WEIGHTS=str(tmp_path / "baseline.pth")))
+    before = trainer.model.get_parameter("velocity.0.weight").clone()
+    trainer.resume_or_load(resume=False)
+    after = trainer.model.get_parameter("velocity.0.weight")
     assert torch.equal(after[:, :8], baseline.get_parameter("velocity.0.weight"))
     assert torch.equal(after[:, 8:], before[:, 8:])
+    assert torch.equal(trainer.model.get_parameter("hm.0.weight"), baseline.get_parameter("hm.0.weight"))
+
+
+def test_a_trunk_starts_from_imagenet_weights(tmp_path, root):
+    torch.manual_seed(0)
+    trunk = CenterFusionTrainer.build_model(tiny_centerfusion_cfg(tmp_path, root)).base
+    classifier = {"fc.weight": torch.zeros(10, 8, 1, 1), "fc.bias": torch.zeros(10)}
+    torch.save({**trunk.state_dict(), **classifier}, tmp_path / "dla.pth")
+    trainer = CenterFusionTrainer(
+        tiny_centerfusion_cfg(tmp_path, root, MODEL__DLA__PRETRAIN_PATH=str(tmp_path / "dla.pth"))
+    )
+    trainer.resume_or_load(resume=False)
+    for name, value in trunk.state_dict().items():
+        assert torch.equal(trainer.model.base.state_dict()[name], value)
 
 
 def test_the_command_trains_resumes_and_evaluates(tmp_path):

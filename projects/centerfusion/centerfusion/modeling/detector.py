@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from steploop.config import CfgNode
-from steploop.modeling import META_ARCH_REGISTRY, load_pretrained
+from steploop.modeling import META_ARCH_REGISTRY, PretrainedWeights
 
 from .. import from_config
 from .decode import activate, decode, merge_mirrored
@@ -40,7 +40,7 @@ class CenterFusion(CenterFusionNet):
             frustums=from_config.frustums(cfg),
         )
         if cfg.MODEL.DLA.PRETRAIN_PATH:
-            load_pretrained(self.base, cfg.MODEL.DLA.PRETRAIN_PATH, ignore=("fc.",))
+            self.base.pretrained = PretrainedWeights(cfg.MODEL.DLA.PRETRAIN_PATH, ignore=("fc.",))
         self.compute_losses = DetectionLoss(cfg.MODEL.LOSS_WEIGHTS)
         self.num_detections = cfg.TEST.NUM_DETECTIONS
         self.flip_test = cfg.TEST.FLIP

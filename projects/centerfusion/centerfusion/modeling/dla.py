@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from steploop.modeling import PretrainedWeights
+
 
 class Block(nn.Module):
     """Two 3x3 convolutions beside a shortcut."""
@@ -103,7 +105,12 @@ class DLA(nn.Module):
     Args:
         depths: of the six levels: convolutions in the first two, levels of a tree in the others.
         channels: of the six levels; the defaults are DLA-34.
+
+    Attributes:
+        pretrained: weights that a new run starts from, where a builder sets them.
     """
+
+    pretrained: PretrainedWeights | None = None
 
     def __init__(
         self,
