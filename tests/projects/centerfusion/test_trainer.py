@@ -13,7 +13,11 @@ import yaml
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from steploop.config import get_cfg
 from steploop.data import SampleError
+from steploop.engine import NonFiniteLoss
+from steploop.modeling import META_ARCH_REGISTRY
+from steploop.projects.centerfusion import add_centerfusion_config, from_config
 from steploop.projects.centerfusion.trainer import CenterFusionTrainer
 from tiny_centerfusion import OPTIONS, tiny_centerfusion_cfg, write_tiny_roads
 
@@ -110,6 +114,29 @@ class TestWrongInput:
             path.write_bytes(path.read_bytes()[:100])
         with pytest.raises(SampleError, match="cannot be read"):
             trainer.train()
+
+
+def test_offsets_that_are_not_finite_end_in_the_engines_report(tmp_path, root):
+    trainer = CenterFusionTrainer(tiny_centerfusion_cfg(tmp_path, root, MODEL__DLA__NODE="dcn"))
+    bias = trainer.model.get_parameter("ida_up.node_1.conv.conv_offset_mask.bias")
+    bias.data[0] = float("nan")
+    with pytest.raises(NonFiniteLoss):
+        trainer.train()
+    report = json.loads((tmp_path / "nonfinite_0_rank0.json").read_text())
+    assert report["losses"]["loss_hm"] == "nan"
+    assert len(report["samples"]) == 4
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (SCRIPT.parent / "configs").iterdir()))
+def test_configs_are_whole(name):
+    cfg = get_cfg()
+    add_centerfusion_config(cfg)
+    cfg.merge_from_file(SCRIPT.parent / "configs" / name)
+    assert cfg.DATASETS.TRAIN
+    from_config.sample_options(cfg)
+    with torch.device("meta"):
+        model = META_ARCH_REGISTRY.get("CenterFusion")(cfg)
+    assert (model.head_names.secondary != {}) == cfg.MODEL.RADAR.ENABLED
 
 
 def test_a_baseline_starts_the_radar_model(tmp_path, root):

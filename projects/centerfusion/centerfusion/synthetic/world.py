@@ -87,7 +87,7 @@ def draw_things(rng: np.random.Generator) -> list[Thing]:
 
 def _draw(name: str, rng: np.random.Generator) -> Thing:
     width, length, height = (side * rng.uniform(0.9, 1.1) for side in SIZES[name])
-    quarter = rng.choice(4, p=(0.4, 0.4, 0.1, 0.1))
+    quarter = rng.choice(4, p=(0.35, 0.35, 0.15, 0.15))
     yaw = (0, math.pi, math.pi / 2, -math.pi / 2)[quarter] + rng.normal(0, 0.15)
     far = _FAR_SMALL if name in _SMALL else _FAR
     distance = rng.uniform(_NEAR, far) + max(width, length) / 2
