@@ -1,5 +1,6 @@
 """What CenterFusion changes of a training: its data, its evaluation, and pictures of it."""
 
+import functools
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,7 +29,7 @@ from .data.view import View
 from .evaluation.boxes import camera_boxes
 from .evaluation.evaluator import NuscenesEvaluator
 from .evaluation.report import draw_curves
-from .evaluation.truth import read_truth
+from .evaluation.truth import Truth, read_truth
 from .modeling import detector  # noqa: F401
 from .visualization import draw_sample, pick
 from .warm_start import convert_for_model
@@ -98,12 +99,11 @@ class PicturingEvaluator(NuscenesEvaluator):
         if cfg.TEST.VIS_SAMPLES < 0:
             raise ValueError(f"TEST.VIS_SAMPLES is a number of samples, or 0, got {cfg.TEST.VIS_SAMPLES}")
         records = load_split(dataset_name, cfg.INPUT.RADAR.SWEEPS)
-        split = locate(dataset_name)[1]
         folder = Path(cfg.OUTPUT_DIR) / f"evaluation_{dataset_name.strip('/').replace('/', '_')}"
         options = from_config.sample_options(cfg)
         super().__init__(
             records,
-            read_truth(load_tables(dataset_name), split),
+            _truth_of(dataset_name),
             folder,
             map_size=options.map_size,
             options=from_config.decoding_options(cfg),
@@ -152,6 +152,11 @@ class PicturingEvaluator(NuscenesEvaluator):
                 image = torch.from_numpy(picture.copy()).permute(2, 0, 1)
                 get_event_storage().put_image(f"{self._title}/{name}", image)
         return figures
+
+
+@functools.lru_cache(maxsize=4)
+def _truth_of(name: str) -> Truth:
+    return read_truth(load_tables(name), locate(name)[1])
 
 
 def _save(picture: np.ndarray, path: Path) -> None:

@@ -1,22 +1,24 @@
 """Writes a data set of generated roads in the layout of nuScenes."""
 
-import hashlib
 import json
 import math
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
-from ..data.classes import ATTRIBUTES, BICYCLE_RACK, CLASS_OF_CATEGORY
-from ..data.radar import RECORD, write_radar
+from ..data.classes import CLASS_OF_CATEGORY
+from ..data.radar import write_radar
 from ..data.rotations import about
-from .painter import CAMERA_HEIGHT, paint
-from .world import VEHICLES, Thing, draw_things
+from .constant_tables import CAMERA_POSITION, constant_tables, token_of
+from .painter import paint
+from .stretch import Stretch, radar_points
+from .world import Thing, draw_things
 
 NAME = "synthetic-roads"
 VERSION = "v1.0-mini"
@@ -24,13 +26,6 @@ _TRAIN = (61, 553, 655, 757, 796, 1077, 1094, 1100)
 _VAL = (103, 916)
 _KEY_FRAME_SECONDS, _SWEEP_SECONDS = 0.5, 0.077
 _FOCAL_SHARE = 0.79  # of the width, as nuScenes' 1266 of 1600 pixels
-_CAMERA = [1.7, 0.0, CAMERA_HEIGHT]
-_CAMERA_ROTATION = [0.5, -0.5, 0.5, -0.5]  # from x right, y down, z forward to x forward, y left, z up
-_RADAR = [3.4, 0.0, 0.5]
-# How likely a class is seen by the radar.
-_SEEN = dict.fromkeys(VEHICLES, 0.93) | {"pedestrian": 0.7, "motorcycle": 0.8, "bicycle": 0.75, "barrier": 0.7}
-_SEEN_ELSE = 0.5
-_POSITION_NOISE, _SPEED_NOISE = 0.15, 0.1
 _FIRST_TIME = 1_532_402_900_000_000
 
 
@@ -84,21 +79,6 @@ def write_roads(root: Path, options: RoadOptions, progress: Callable[[Iterable[A
         raise
 
 
-def _token(*parts: object) -> str:
-    return hashlib.md5("/".join(map(str, parts)).encode(), usedforsecurity=False).hexdigest()
-
-
-@dataclass
-class _Moment:
-    """What a camera or radar sees at one time: where the vehicle is, and the road's origin and direction."""
-
-    origin: np.ndarray
-    yaw: float
-    travelled: float
-    time: int
-    pose_token: str = field(default="")
-
-
 class _Writer:
     """Writes pictures and radar files scene by scene, and gathers the tables' rows."""
 
@@ -113,42 +93,17 @@ class _Writer:
         }
         for name in ("samples/CAM_FRONT", "samples/RADAR_FRONT", "sweeps/RADAR_FRONT", "maps", VERSION):
             (folder / name).mkdir(parents=True)
-        self._add_constant_tables()
-
-    def _add_constant_tables(self) -> None:
-        names = {"category": [*CLASS_OF_CATEGORY, BICYCLE_RACK], "attribute": ATTRIBUTES[1:]}
-        for table, values in names.items():
-            self.rows[table] = [{"token": _token(table, name), "name": name, "description": ""} for name in values]
-        levels = ("v0-40", "v40-60", "v60-80", "v80-100")
-        self.rows["visibility"] = [
-            {"token": str(i), "level": level, "description": ""} for i, level in enumerate(levels, 1)
-        ]
-        sensors = {"CAM_FRONT": ("camera", _CAMERA, _CAMERA_ROTATION, self.intrinsic)}
-        sensors["RADAR_FRONT"] = ("radar", _RADAR, [1.0, 0.0, 0.0, 0.0], [])
-        sensors["LIDAR_TOP"] = ("lidar", [0.94, 0.0, 1.84], [1.0, 0.0, 0.0, 0.0], [])
-        self.rows["sensor"], self.rows["calibrated_sensor"] = [], []
-        for channel, (modality, translation, rotation, intrinsic) in sensors.items():
-            sensor = {"token": _token("sensor", channel), "channel": channel, "modality": modality}
-            self.rows["sensor"].append(sensor)
-            self.rows["calibrated_sensor"].append(
-                {
-                    "token": _token("calibration", channel),
-                    "sensor_token": sensor["token"],
-                    "translation": translation,
-                    "rotation": rotation,
-                    "camera_intrinsic": intrinsic,
-                }
-            )
+        self.rows |= constant_tables(self.intrinsic)
 
     def write_scene(self, index: int, name: str, num_samples: int) -> None:
         """Write the samples of a scene."""
         rng = np.random.default_rng((self.options.seed, index))
-        log = {"token": _token(name, "log"), "logfile": name, "vehicle": "n000", "date_captured": "2018-07-24"}
+        log = {"token": token_of(name, "log"), "logfile": name, "vehicle": "n000", "date_captured": "2018-07-24"}
         self.rows["log"].append({**log, "location": "singapore-onenorth"})
-        tokens = [_token(name, "sample", i) for i in range(num_samples)]
+        tokens = [token_of(name, "sample", i) for i in range(num_samples)]
         self.rows["scene"].append(
             {
-                "token": _token(name),
+                "token": token_of(name),
                 "log_token": log["token"],
                 "nbr_samples": num_samples,
                 "first_sample_token": tokens[0],
@@ -169,14 +124,14 @@ class _Writer:
             # A new stretch of the road begins with new objects.
             start = origin + 60.0 * (i // 2) * np.array([math.cos(yaw), math.sin(yaw)])
             time = _FIRST_TIME + index * 1_000_000_000 + round(i * _KEY_FRAME_SECONDS * 1e6)
-            scene = _Stretch(things, start, yaw, ego_speed, phase * _KEY_FRAME_SECONDS, time)
+            scene = Stretch(things, start, yaw, ego_speed, phase * _KEY_FRAME_SECONDS, time)
             self.rows["sample"].append(
                 {
                     "token": token,
                     "timestamp": time,
                     "prev": tokens[i - 1] if i else "",
                     "next": tokens[i + 1] if i + 1 < num_samples else "",
-                    "scene_token": _token(name),
+                    "scene_token": token_of(name),
                 }
             )
             shares = self._write_camera(scene, token, name, chains["CAM_FRONT"], rng)
@@ -190,17 +145,17 @@ class _Writer:
             self.rows["sample_data"] += chain
 
     def _add_instances(self, things: list[Thing], name: str, i: int) -> list[str]:
-        tokens = [_token(name, "instance", i, k) for k in range(len(things))]
+        tokens = [token_of(name, "instance", i, k) for k in range(len(things))]
         category_of = {value: key for key, value in reversed(CLASS_OF_CATEGORY.items())}
         for token, thing in zip(tokens, things):
             self.rows["instance"].append(
-                {"token": token, "category_token": _token("category", category_of[thing.name]), "nbr_annotations": 0}
+                {"token": token, "category_token": token_of("category", category_of[thing.name]), "nbr_annotations": 0}
             )
         return tokens
 
     def _add_annotations(
         self,
-        scene: "_Stretch",
+        scene: Stretch,
         sample: str,
         instances: list[str],
         phase: int,
@@ -209,7 +164,7 @@ class _Writer:
     ) -> None:
         rows = {row["token"]: row for row in self.rows["instance"][-len(instances) :]} if instances else {}
         for thing, instance, share in zip(scene.things, instances, shares):
-            token = _token(instance, phase)
+            token = token_of(instance, phase)
             x, y = scene.to_world(*thing.at(scene.seconds))
             width, length, height = thing.size
             row = rows[instance]
@@ -222,22 +177,22 @@ class _Writer:
                     "sample_token": sample,
                     "instance_token": instance,
                     "visibility_token": str(1 + sum(share > limit for limit in (0.4, 0.6, 0.8))),
-                    "attribute_tokens": [_token("attribute", thing.attribute)] if thing.attribute else [],
+                    "attribute_tokens": [token_of("attribute", thing.attribute)] if thing.attribute else [],
                     "translation": [x, y, height / 2],
                     "size": [width, length, height],
                     "rotation": about(2, scene.yaw + thing.yaw).tolist(),
-                    "prev": _token(instance, phase - 1) if phase else "",
-                    "next": _token(instance, phase + 1) if has_next else "",
+                    "prev": token_of(instance, phase - 1) if phase else "",
+                    "next": token_of(instance, phase + 1) if has_next else "",
                     "num_lidar_pts": round(20 * share),
                     "num_radar_pts": 0,
                 }
             )
 
     def _write_camera(
-        self, scene: "_Stretch", sample: str, name: str, chain: list[dict[str, Any]], rng: np.random.Generator
+        self, scene: Stretch, sample: str, name: str, chain: list[dict[str, Any]], rng: np.random.Generator
     ) -> list[float]:
         calib = np.column_stack((np.array(self.intrinsic), np.zeros(3)))
-        camera = np.array(_CAMERA[:2])
+        camera = np.array(CAMERA_POSITION[:2])
         positions = [tuple(scene.from_vehicle(thing, 0.0) - camera) for thing in scene.things]
         picture, shares = paint(scene.things, positions, calib, self.options.size, rng)
         file = f"samples/CAM_FRONT/{name}__CAM_FRONT__{scene.time}.jpg"
@@ -246,7 +201,7 @@ class _Writer:
         return shares
 
     def _write_radar(
-        self, scene: "_Stretch", sample: str, name: str, chain: list[dict[str, Any]], rng: np.random.Generator
+        self, scene: Stretch, sample: str, name: str, chain: list[dict[str, Any]], rng: np.random.Generator
     ) -> None:
         for k in reversed(range(self.options.sweeps)):
             ago = k * _SWEEP_SECONDS
@@ -259,7 +214,7 @@ class _Writer:
 
     def _add_data(
         self,
-        scene: "_Stretch",
+        scene: Stretch,
         ago: float,
         sample: str,
         channel: str,
@@ -268,7 +223,7 @@ class _Writer:
         *,
         is_key_frame: bool = True,
     ) -> None:
-        token = _token(file)
+        token = token_of(file)
         time = scene.time - round(ago * 1e6)
         width, height = self.options.size if channel.startswith("CAM") else (0, 0)
         x, y = scene.to_world(scene.travelled(ago), 0.0)
@@ -280,7 +235,7 @@ class _Writer:
                 "token": token,
                 "sample_token": sample,
                 "ego_pose_token": token,
-                "calibrated_sensor_token": _token("calibration", channel),
+                "calibrated_sensor_token": token_of("calibration", channel),
                 "timestamp": time,
                 "fileformat": file.rsplit(".", 1)[1],
                 "is_key_frame": is_key_frame,
@@ -294,80 +249,10 @@ class _Writer:
 
     def write_tables(self) -> None:
         """Write all tables."""
-        from PIL import Image
-
         Image.new("L", (1, 1)).save(self.folder / "maps" / "none.png")
         logs = [row["token"] for row in self.rows["log"]]
         self.rows["map"] = [
-            {"token": _token("map"), "log_tokens": logs, "category": "semantic_prior", "filename": "maps/none.png"}
+            {"token": token_of("map"), "log_tokens": logs, "category": "semantic_prior", "filename": "maps/none.png"}
         ]
         for name, rows in self.rows.items():
             (self.folder / VERSION / f"{name}.json").write_text(json.dumps(rows))
-
-
-@dataclass(frozen=True)
-class _Stretch:
-    """A piece of road at one sample.
-
-    Attributes:
-        things: on it.
-        start: (2,) of the vehicle in the world at the first moment.
-        yaw: direction of the road in the world.
-        ego_speed: of the vehicle, m/s.
-        seconds: since the first moment.
-        time: of the sample, microseconds.
-    """
-
-    things: list[Thing]
-    start: np.ndarray
-    yaw: float
-    ego_speed: float
-    seconds: float
-    time: int
-
-    def travelled(self, ago: float) -> float:
-        """Return how far the vehicle has come `ago` seconds before the sample."""
-        return self.ego_speed * (self.seconds - ago)
-
-    def to_world(self, x: float, y: float) -> tuple[float, float]:
-        """Return a point of the vehicle's frame at the first moment in the world."""
-        cos, sin = math.cos(self.yaw), math.sin(self.yaw)
-        return float(self.start[0] + cos * x - sin * y), float(self.start[1] + sin * x + cos * y)
-
-    def from_vehicle(self, thing: Thing, ago: float) -> np.ndarray:
-        """Return (2,) the centre of a thing in the vehicle's frame `ago` seconds before the sample."""
-        x, y = thing.at(self.seconds - ago)
-        return np.array([x - self.travelled(ago), y])
-
-
-def radar_points(scene: _Stretch, ago: float, rng: np.random.Generator) -> np.ndarray:
-    """Return what the radar measures `ago` seconds before a sample, as records of nuScenes' files.
-
-    Of a target it sees 1 to 3 points on the near side and only the speed along the line of sight.
-    """
-    rows: list[tuple[float, float, float, bool]] = []
-    radar = np.array(_RADAR[:2])
-    for thing in scene.things:
-        if rng.random() > _SEEN.get(thing.name, _SEEN_ELSE):
-            continue
-        center = scene.from_vehicle(thing, ago) - radar
-        distance = np.linalg.norm(center)
-        velocity = thing.speed * np.array([math.cos(thing.yaw), math.sin(thing.yaw)])
-        for _ in range(int(rng.integers(1, 4))):
-            near = center * (1 - 0.4 * thing.size[0] / distance) + rng.normal(0, _POSITION_NOISE, 2)
-            sight = near / np.linalg.norm(near)
-            rows.append(
-                (float(near[0]), float(near[1]), float(velocity @ sight + rng.normal(0, _SPEED_NOISE)), thing.speed > 0)
-            )
-    for _ in range(int(rng.integers(5, 16))):  # static clutter
-        away, bearing = rng.uniform(4, 50), rng.uniform(-0.7, 0.7)
-        rows.append((away * math.cos(bearing), away * math.sin(bearing), float(rng.normal(0, _SPEED_NOISE)), False))
-    points = np.zeros(len(rows), RECORD)
-    for i, (x, y, speed, moves) in enumerate(rows):
-        sight = np.array([x, y]) / math.hypot(x, y)
-        points[i]["x"], points[i]["y"], points[i]["id"] = x, y, i
-        points[i]["vx_comp"], points[i]["vy_comp"] = speed * sight
-        points[i]["vx"], points[i]["vy"] = (speed - scene.ego_speed * sight[0]) * sight
-        points[i]["dyn_prop"] = 0 if moves else 1
-    points["ambig_state"], points["is_quality_valid"], points["pdh0"], points["rcs"] = 3, 1, 1, 5
-    return points
