@@ -3,6 +3,7 @@
 import functools
 import logging
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from steploop.config import CfgNode
 from steploop.data import (
     MappedDataset,
+    SharedRecords,
     build_test_loader,
     build_train_loader,
     build_train_sampler,
@@ -165,8 +167,9 @@ def _save(picture: np.ndarray, path: Path) -> None:
     Image.fromarray(picture).save(path)
 
 
-def _records(cfg: CfgNode, names: Sequence[str]) -> list[Record]:
-    return [record for name in names for record in load_split(name, cfg.INPUT.RADAR.SWEEPS)]
+def _records(cfg: CfgNode, names: Sequence[str]) -> Sequence[Record]:
+    splits = [load_split(name, cfg.INPUT.RADAR.SWEEPS) for name in names]
+    return splits[0] if len(splits) == 1 else SharedRecords(chain.from_iterable(splits))
 
 
 def _test_loader(cfg: CfgNode, records: Sequence[Record], purpose: str) -> Any:

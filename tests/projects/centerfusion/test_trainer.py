@@ -59,6 +59,16 @@ def test_a_run_from_tables_to_figures_and_pictures(tmp_path, root, caplog):
     assert "16 images" in caplog.text
 
 
+def test_two_sets_are_trained_on_and_tested(tmp_path, root):
+    both = (f"{root}/mini_train", f"{root}/mini_val")
+    trainer, results = train(
+        tiny_centerfusion_cfg(tmp_path, root, DATASETS__TRAIN=both, DATASETS__TEST=both, SOLVER__MAX_ITER=1)
+    )
+    assert trainer.data_loader.epoch_length == 16 + 6
+    assert list(results) == list(both)
+    assert len(list(tmp_path.glob("evaluation_*"))) == 2
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from steploop.data import datasets_root
+from steploop.data import SharedRecords, datasets_root
 
 from ..synthetic.roads import NAME as GENERATED
 from ..synthetic.roads import ensure_roads
@@ -52,7 +52,7 @@ def prepare(name: str, num_sweeps: int) -> None:
 
 @functools.lru_cache(maxsize=4)
 def load_split(name: str, num_sweeps: int) -> Sequence[Record]:
-    """Return the records of a data set's images, each with its "index".
+    """Return the records of a data set's images, each with its "index", in one buffer that workers share.
 
     Raises:
         FileNotFoundError: the split is not converted.
@@ -60,7 +60,7 @@ def load_split(name: str, num_sweeps: int) -> Sequence[Record]:
     """
     root, split = locate(name)
     records = read_records(annotation_file(root, split, num_sweeps), root)
-    return [{**record, "index": i} for i, record in enumerate(records)]
+    return SharedRecords({**record, "index": i} for i, record in enumerate(records))
 
 
 @functools.lru_cache(maxsize=2)
