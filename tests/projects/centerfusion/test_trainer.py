@@ -73,6 +73,7 @@ def test_two_sets_are_trained_on_and_tested(tmp_path, root):
     "change",
     [
         {"MODEL__RADAR__ENABLED": False},
+        {"MODEL__FREEZE_LAYERS": ["base", "dla_up", "ida_up"], "SOLVER__FREEZE_ITERS": 1},
         {"INPUT__RADAR__EMPTY": True, "TEST__FLIP": True},
         {"INPUT__RANDOM_CROP": True, "TEST__RENDER_CURVES": False, "TEST__VIS_SAMPLES": 0},
         {"MODEL__DLA__NODE": "dcn", "TEST__VELOCITY_ALONG_HEADING": False},
