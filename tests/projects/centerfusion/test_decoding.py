@@ -38,6 +38,10 @@ def test_the_published_detections():
     names |= {name: name for name in ("dim", "amodel_offset", "nuscenes_att", "velocity")}
     for theirs, ours in names.items():
         assert_close(actual[ours], expected[theirs], name=theirs)
+    cells = torch.stack((actual["x"], actual["y"]), dim=2) - actual["reg"]
+    assert_close(cells, expected["cts"], name="cells")
+    for i, name in enumerate(("xs", "ys")):
+        assert_close(cells[..., i], expected[name], name=name)
 
 
 def boxes_of(image, maps, **options):
