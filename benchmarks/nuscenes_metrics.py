@@ -42,7 +42,7 @@ def main() -> None:
     print(f"{args.samples} samples, {NUM_TRUE} true and {NUM_PREDICTED} predicted boxes each")
     for side, figures in found.items():
         print(
-            f"{side:7} {figures['seconds']:8.1f} CPU seconds, {figures['peak_mib']:8.0f} MiB beside the boxes' "
+            f"{side:7} {figures['seconds']:8.2f} CPU seconds, {figures['peak_mib']:8.0f} MiB beside the boxes' "
             f"{figures['boxes_mib']:.0f} MiB, NDS {figures['nds']:.9f}, mAP {figures['mean_ap']:.9f}"
         )
     if len(found) == 2:
