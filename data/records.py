@@ -18,8 +18,8 @@ class SharedRecords(Items[T]):
 
     Python objects have reference counts inside, so a forked worker that only reads a list of them copies its pages, and
     in the end has the whole list a second time. Nobody writes into this buffer: forked workers share it, and spawned
-    ones get it in shared memory. Each access returns a new object, which may be changed; what it costs is about 6 us
-    for an image with seven boxes.
+    ones get it in shared memory. Each access returns a new object, which may be changed. docs/performance.md has what
+    it costs.
 
     Args:
         records: dicts, lists, tuples, named tuples, dataclasses, numbers, strings, arrays and CPU tensors. They are
@@ -62,7 +62,7 @@ class SharedRecords(Items[T]):
         return self._buffer.nbytes + self._ends.nbytes
 
     def fingerprint(self) -> str:
-        """Return a hash of all that the records hold; it takes about 1.5 s for a gigabyte.
+        """Return a hash of all that the records hold.
 
         Sets of strings have another order in each process, and so another hash: store sorted lists.
         """

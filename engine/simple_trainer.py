@@ -10,10 +10,13 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from steploop.config.device import device_of
+
 from .checkpoint import unwrap
 from .metrics.events import get_event_storage
 from .metrics.finite import require_finite_weights
 from .metrics.losses import Losses, mean_outputs, split_outputs, total
+from .metrics.names import RESERVED, renamed
 from .solver.skipping import StepSkipper
 from .train_loop import TrainerBase
 
@@ -113,7 +116,7 @@ class SimpleTrainer(TrainerBase):
         self.zero_grad_before_forward = zero_grad_before_forward
         self.accumulate = accumulate
         self.precision = precision
-        self._device = next((p.device.type for p in model.parameters()), "cpu")
+        self._device = device_of(model).type
         # Without float16 the scaler is one that does nothing, so that there is one step for all precisions.
         self.grad_scaler = grad_scaler or torch.amp.GradScaler(self._device, enabled=precision is torch.float16)
         if max_skipped_steps and self.grad_scaler.is_enabled():
@@ -200,7 +203,8 @@ class SimpleTrainer(TrainerBase):
     ) -> None:
         """Record the losses, their sum as ``total_loss``, the data time, and the metrics of one step.
 
-        Single losses are left out where there is only one. Every name gets the prefix, but for the data time.
+        Single losses are left out where there is only one. Every name gets the prefix, except the data time; a name of
+        the engine's own is changed (see `metrics.names`).
         """
         storage = get_event_storage()
         storage.put_scalar("data_time", data_time, True, cur_iter, reduce="max")
@@ -210,8 +214,11 @@ class SimpleTrainer(TrainerBase):
         if len(loss_dict) == 1 and not metrics:
             return
         for name, value in [*(loss_dict.items() if len(loss_dict) > 1 else ()), *(metrics or {}).items()]:
-            storage.put_scalar(prefix + name, value, True, cur_iter)
-            storage.headlines[prefix + name] = None
+            name = prefix + name
+            if name in RESERVED:
+                name = renamed(name, "the model")
+            storage.put_scalar(name, value, True, cur_iter)
+            storage.headlines[name] = None
 
     def verify_state(self) -> None:
         """Raise if a weight is not finite; once in a step.

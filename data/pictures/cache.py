@@ -1,14 +1,19 @@
 """Images that are decoded once, for all the workers of a loader."""
 
-from collections.abc import Callable, Hashable, Iterable
+import math
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from itertools import repeat
 
+import numpy as np
 import torch
+
+Shape = tuple[int, ...]
 
 _WORD = 8  # bytes
 
 
 class ImageCache:
-    """Keeps images as they are before anything random happens to them: decoded, of one size, uint8 (C, H, W).
+    """Keeps images as they are before anything random happens to them: decoded, uint8, of known shapes.
 
     Whichever process needs an image first makes it; all others, forked or spawned, read the same memory. The first
     images of `keys` that fit are kept, the others are made anew each time: what is kept does not depend on the order of
@@ -24,7 +29,7 @@ class ImageCache:
 
     Args:
         keys: one for each image, hashable; equal keys stand for equal pixels.
-        shape: (C, H, W) of every image.
+        shape: of every image, such as (C, H, W); or a list with a shape for each of the keys, where images differ.
         mebibytes: the most memory that is taken, > 0; it is less where all images need less.
 
     Raises:
@@ -32,23 +37,26 @@ class ImageCache:
         RuntimeError: the machine has too little shared memory.
     """
 
-    def __init__(self, keys: Iterable[Hashable], shape: tuple[int, int, int], mebibytes: float) -> None:
-        self.shape = torch.Size(shape)
-        words = -(-self.shape.numel() // _WORD)
-        unique = list(dict.fromkeys(keys))
-        capacity = int(mebibytes * 2**20) // (_WORD * (1 + words))
+    def __init__(self, keys: Iterable[Hashable], shape: Shape | Sequence[Shape], mebibytes: float) -> None:
+        shapes = _shapes_by_key(keys, shape)
+        words = np.array([1 + _words(one) for one in shapes.values()], dtype=np.int64)
+        ends = np.cumsum(words)
+        capacity = int(np.searchsorted(ends, int(mebibytes * 2**20) // _WORD, side="right"))
         if capacity < 1:
+            first = next(iter(shapes.values()), ())
             raise ValueError(
-                f"a cache of {mebibytes} MiB does not hold one image of {tuple(shape)}, which takes "
-                f"{_WORD * (1 + words) / 2**20:.3f} MiB: raise DATALOADER.CACHE, or set it to 0"
+                f"a cache of {mebibytes} MiB does not hold one image of {first}, which takes "
+                f"{_WORD * (1 + _words(first)) / 2**20:.3f} MiB: raise DATALOADER.CACHE, or set it to 0"
             )
-        self._rows = {key: row for row, key in enumerate(unique[:capacity])}
-        self._arena = _shared_zeros(len(self._rows), 1 + words)
+        kept = list(shapes.items())[:capacity]
+        starts = (ends - words)[:capacity].tolist()
+        self._places = {key: (start, one) for (key, one), start in zip(kept, starts)}
+        self._arena = _shared_zeros(int(ends[capacity - 1]))
 
     @property
     def capacity(self) -> int:
         """Number of images that are kept, once all of them have been asked for."""
-        return len(self._rows)
+        return len(self._places)
 
     @property
     def nbytes(self) -> int:
@@ -61,19 +69,18 @@ class ImageCache:
         The tensor is the kept memory itself: who changes it changes the image for everyone.
 
         Raises:
-            ValueError: `make` returned something other than a uint8 tensor of the cache's shape.
+            ValueError: `make` returned something other than a uint8 tensor of the image's shape.
         """
-        row = self._rows.get(key)
-        if row is None:
+        place = self._places.get(key)
+        if place is None:
             return make()
-        stamp, words = self._arena[row, 0], self._arena[row, 1:]
-        image = words.view(torch.uint8)[: self.shape.numel()].view(self.shape)
+        start, shape = place
+        stamp, words = self._arena[start], self._arena[start + 1 : start + 1 + _words(shape)]
+        image = words.view(torch.uint8)[: math.prod(shape)].view(shape)
         if stamp.item() != _stamp(words):
             made = make()
-            if made.shape != self.shape or made.dtype != torch.uint8:
-                raise ValueError(
-                    f"expected an image of uint8 {tuple(self.shape)} to keep, got {made.dtype} {tuple(made.shape)}"
-                )
+            if made.shape != shape or made.dtype != torch.uint8:
+                raise ValueError(f"expected an image of uint8 {shape} to keep, got {made.dtype} {tuple(made.shape)}")
             image.copy_(made)
             stamp.fill_(_stamp(words))
         return image
@@ -84,11 +91,25 @@ def _stamp(words: torch.Tensor) -> int:
     return int((words.sum() + 1).item())
 
 
-def _shared_zeros(rows: int, columns: int) -> torch.Tensor:
+def _words(shape: Shape) -> int:
+    return -(-math.prod(shape) // _WORD)
+
+
+def _shapes_by_key(keys: Iterable[Hashable], shape: Shape | Sequence[Shape]) -> dict[Hashable, Shape]:
+    """Return the shape of each key, in their order; keys that come again are left out."""
+    if all(isinstance(side, int) for side in shape):
+        return dict(zip(keys, repeat(tuple(shape))))  # type: ignore[arg-type]
+    keys = list(keys)
+    if len(keys) != len(shape):
+        raise ValueError(f"expected one shape, or one for each of the {len(keys)} images; got {len(shape)}")
+    return {key: tuple(one) for key, one in zip(keys, shape)}  # type: ignore[arg-type]
+
+
+def _shared_zeros(words: int) -> torch.Tensor:
     try:
-        return torch.zeros(rows, columns, dtype=torch.int64).share_memory_()
+        return torch.zeros(words, dtype=torch.int64).share_memory_()
     except RuntimeError as error:
         raise RuntimeError(
-            f"the cache of decoded images needs {_WORD * rows * columns / 2**20:,.0f} MiB of shared memory (/dev/shm), "
+            f"the cache of decoded images needs {_WORD * words / 2**20:,.0f} MiB of shared memory (/dev/shm), "
             f"and there is less: lower DATALOADER.CACHE, or give the machine or container more ({error})"
         ) from error

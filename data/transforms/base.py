@@ -29,7 +29,7 @@ class Transform(ABC):
 
     def __call__(self, image: Any, rng: np.random.Generator) -> Any:
         """Return the changed image; the given one stays as it is."""
-        return self.draw(size_of(image), rng).apply_image(image)
+        return self.draw(size_of(image), rng)._move(image)  # of this size, so apply_image need not look again
 
 
 class FixedTransform(Transform):
@@ -41,7 +41,7 @@ class FixedTransform(Transform):
 
     def __call__(self, image: Any, rng: np.random.Generator | None = None) -> Any:
         """Return the changed image; the given one stays as it is."""
-        return self.draw(size_of(image)).apply_image(image)
+        return self.draw(size_of(image))._move(image)
 
 
 class Compose(Transform):

@@ -33,8 +33,8 @@ class Geometry(ABC):
     """
 
     def __init__(self, size: Size, new_size: Size | None = None) -> None:
-        self.size = (int(size[0]), int(size[1]))
-        self.new_size = self.size if new_size is None else (int(new_size[0]), int(new_size[1]))
+        self.size = (size[0], size[1])
+        self.new_size = self.size if new_size is None else (new_size[0], new_size[1])
 
     @property
     def matrix(self) -> np.ndarray:
@@ -43,7 +43,7 @@ class Geometry(ABC):
 
     @abstractmethod
     def _move(self, image: Any) -> Any:
-        """Return the moved image of the right size."""
+        """Return the moved image; its size has been checked."""
 
     def _move_clip(self, frames: torch.Tensor) -> torch.Tensor:
         """Return the moved frames, a tensor (T, C, H, W)."""

@@ -1,13 +1,23 @@
 """The form in which a state is saved: plain data, which can be loaded without running anything of the file's choice."""
 
+import codecs
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 
 MAX_DEPTH = 100
+
+
+class _EmptyBytes:
+    """Is loaded as b"". Pickled by itself, b"" is a call of `bytes`, which torch's safe loader refuses."""
+
+    def __reduce__(self) -> tuple[Any, tuple[str, str]]:
+        return codecs.encode, ("", "latin1")  # the form in which other bytes are pickled
+
+
+_EMPTY_BYTES = _EmptyBytes()
 _SCALARS = frozenset((str, bytes, int, float, bool, type(None)))
 _CONTAINERS = frozenset((dict, OrderedDict, defaultdict, Counter, list, tuple, torch.Size))
 # torch's safe unpickler reads integers of at most 255 bytes.
@@ -31,21 +41,6 @@ def to_plain(tree: Any, path: str = "checkpoint") -> Any:
         ValueError: a container holds itself, or is more than 100 levels deep.
     """
     return _Converter().convert(tree, path, 0)
-
-
-def map_tensors(tree: Any, function: Callable[[torch.Tensor], torch.Tensor]) -> Any:
-    """Return plain data in which every tensor is replaced by what `function` makes of it."""
-    if isinstance(tree, torch.Tensor):
-        return function(tree)
-    if isinstance(tree, OrderedDict):
-        result = OrderedDict((key, map_tensors(value, function)) for key, value in tree.items())
-        result.__dict__.update(tree.__dict__)
-        return result
-    if isinstance(tree, dict):
-        return {key: map_tensors(value, function) for key, value in tree.items()}
-    if isinstance(tree, list | tuple):
-        return type(tree)(map_tensors(value, function) for value in tree)
-    return tree
 
 
 class _Converter:
@@ -109,7 +104,7 @@ class _Converter:
     @staticmethod
     def _scalar(value: Any, path: str) -> Any:
         if type(value) is bytes and not value:
-            raise TypeError(f"{path} is empty bytes, which torch's safe loader refuses; use None or an empty str")
+            return _EMPTY_BYTES
         if type(value) is int and value.bit_length() > _MAX_INT_BITS:
             raise TypeError(f"{path} is an integer of {value.bit_length()} bits; at most {_MAX_INT_BITS} can be saved")
         return value

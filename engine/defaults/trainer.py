@@ -17,7 +17,8 @@ from .. import hooks
 from ..checkpoint import Checkpointer, Convert, unwrap
 from ..distributed import comm
 from ..distributed.ddp import create_ddp_model, ddp_options, synchronize_buffers
-from ..evaluation.evaluator import DatasetEvaluator, verify_results
+from ..evaluation.evaluator import DatasetEvaluator
+from ..evaluation.results import check_expected_results, verify_results
 from ..evaluation.test_sets import evaluate_test_sets
 from ..metrics.events import EventWriter
 from ..metrics.losses import NonFiniteLoss
@@ -61,6 +62,7 @@ class DefaultTrainer(SimpleTrainer):
     """
 
     def __init__(self, cfg: CfgNode) -> None:
+        check_expected_results(cfg)
         cfg = self.auto_scale_workers(fill_open_settings(cfg), comm.get_world_size())
         model = self.build_model(cfg)
         if cfg.MODEL.CHANNELS_LAST:

@@ -9,7 +9,6 @@ import logging
 import os
 import platform
 import re
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,13 +21,14 @@ import torch
 from steploop.config import CfgNode
 
 from ..distributed import comm
-from .files import read_json_object, write_text_atomically
+from .files import read_json_object, write_json_atomically
+from .machine import git, host_name
 
 logger = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
-# Of a larger training set, so many items at equal distances are looked at: a second's work at most.
-MAX_ITEMS = 200_000
+# Of a training set with more values, items at equal distances are looked at: a second's work at most.
+MAX_VALUES = 200_000
 LONGEST_REASON = 500
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
@@ -126,7 +126,7 @@ class Manifest:
         }
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_text_atomically(path, json.dumps(manifest, indent=2) + "\n")
+            write_json_atomically(path, manifest)
         except OSError as error:
             logger.error("The manifest could not be written, the run goes on without it: %s", error)
 
@@ -141,7 +141,7 @@ def reserve(folder: Path, *, present: list[str], now: datetime.datetime | None =
     """
     started = (now or datetime.datetime.now()).isoformat(timespec="seconds")
     manifest = {"started": started, "ended": None, "present": present, "outputs": [], "sessions": []}
-    write_text_atomically(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+    write_json_atomically(folder / MANIFEST, manifest)
 
 
 def versions() -> dict[str, str]:
@@ -162,8 +162,8 @@ def git_state(folder: Path) -> dict[str, Any]:
 
     Dirty is one with changes of tracked files. Asked once in a process, which has loaded its code by then.
     """
-    commit = _git(folder, "rev-parse", "HEAD")
-    changes = None if commit is None else _git(folder, "status", "--porcelain", "--untracked-files=no")
+    commit = git(folder, "rev-parse", "HEAD")
+    changes = None if commit is None else git(folder, "status", "--porcelain", "--untracked-files=no")
     return {"commit": commit, "dirty": None if changes is None else bool(changes)}
 
 
@@ -177,8 +177,9 @@ def fingerprint(items: Sequence[Any] | None) -> dict[str, Any] | None:
     """Return {"items": their number, "hash": of what they say} of a training set; None where it shows no items.
 
     Covered are the items as the data set lists them, in their order: file names, labels, cameras. Not covered is what
-    the files hold. A data set that has a `fingerprint()` of all its items is asked for it. Of another one with more
-    than `MAX_ITEMS` items, so many are looked at, at equal distances, and of tensors and arrays only type and shape.
+    the files hold. A data set that has a `fingerprint()` of all its items is asked for it. Of another one only items at
+    equal distances are looked at where all would have more than about `MAX_VALUES` numbers and strings, and of tensors
+    and arrays only type and shape.
 
     Args:
         items: such as `loader.dataset.items` of a TrainLoader.
@@ -188,11 +189,16 @@ def fingerprint(items: Sequence[Any] | None) -> dict[str, Any] | None:
     known = items.fingerprint() if isinstance(items, _Fingerprinted) else None
     if known is not None:
         return {"items": len(items), "hash": known}
-    stride = max(1, -(-len(items) // MAX_ITEMS))
+    stride = max(1, -(-len(items) * _count_values(items[0]) // MAX_VALUES)) if len(items) else 1
     digest = hashlib.sha256()
     for index in range(0, len(items), stride):
         digest.update(f"{_words(items[index])}\n".encode(errors="backslashreplace"))
     return {"items": len(items), "hash": digest.hexdigest()[:16]}
+
+
+def _count_values(value: Any) -> int:
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    return max(1, sum(map(_count_values, parts)))
 
 
 def _words(value: Any) -> str:
@@ -217,17 +223,8 @@ def _hash(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:16]
 
 
-def _git(folder: Path, *args: str) -> str | None:
-    command = ["git", "--no-optional-locks", "-C", str(folder), *args]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=5, stdin=subprocess.DEVNULL)
-    except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
-
-
 def _process() -> dict[str, Any]:
-    return {"host": platform.node(), "pid": os.getpid()}
+    return {"host": host_name(), "pid": os.getpid()}
 
 
 def _now() -> str:

@@ -1,10 +1,12 @@
 """The config keys that only CenterFusion has."""
 
 from steploop.config import CfgNode as CN
+from steploop.data import add_sampler_config
 
 
 def add_centerfusion_config(cfg: CN) -> None:
     """Add the keys of the CenterFusion project to `cfg`, in place."""
+    add_sampler_config(cfg)
     cfg.MODEL.META_ARCHITECTURE = "CenterFusion"
     # BGR, in the range 0..1, as the published weights want it.
     cfg.MODEL.PIXEL_MEAN = [0.40789654, 0.44719302, 0.47026115]
