@@ -129,7 +129,7 @@ def _solver() -> CN:
     # Iterations of the whole run; the batch size is the global one, over all processes and micro-batches.
     solver.MAX_ITER = 40000
     # The length of the run in epochs, in place of MAX_ITER; 0 leaves it to MAX_ITER. Where it is set, STEPS,
-    # CHECKPOINT_PERIOD, TEST.EVAL_PERIOD and TEST.LOSS_PERIOD count epochs too.
+    # SAVE_POINTS, CHECKPOINT_PERIOD, TEST.EVAL_PERIOD and TEST.LOSS_PERIOD count epochs too.
     solver.MAX_EPOCH = 0
     solver.IMS_PER_BATCH = 16
     # Micro-batches into which each process splits its part of a batch.
@@ -165,6 +165,8 @@ def _solver() -> CN:
     solver.MOMENTUM_END = 0.85
     # Iterations between two checkpoints; 0 means only at the end.
     solver.CHECKPOINT_PERIOD = 5000
+    # Numbers of iterations, such as [20000, 30000], after which a checkpoint is saved that is never deleted.
+    solver.SAVE_POINTS = ()
     # How many periodic checkpoints are kept; 0 keeps all.
     solver.CHECKPOINT_MAX_TO_KEEP = 0
     # Write checkpoints in the background; the loop waits only for a copy of the state.

@@ -193,6 +193,7 @@ class TrainerBase:
         is_ending_with_error: True while the last hooks run after a step at which another hook failed.
         ends_after_this_step: True if `end_after_this_step` was called.
         metric_periods: metrics are read, and reduced over processes, at the last step of every such period.
+        metric_points: numbers of steps after which they are read, too.
         seed: with a seed, random numbers drawn in a step follow from (seed, rank, step).
     """
 
@@ -204,6 +205,7 @@ class TrainerBase:
         self.stop_reason: str | None = None
         self.must_requeue = self.ends_after_this_step = self.is_ending_with_error = False
         self.metric_periods: tuple[int, ...] = (20,)
+        self.metric_points: tuple[int, ...] = ()
         self.seed: int | None = None
         self._calls = HookList()
         self._stop_request: str | None = None
@@ -294,7 +296,9 @@ class TrainerBase:
         self._can_stop = True
         self._calls.bind(self.hooks)
         self._rank = comm.get_rank()
-        self._reader = MetricReader(self.storage, self.metric_periods, self.start_iter, self.max_iter)
+        self._reader = MetricReader(
+            self.storage, self.metric_periods, self.start_iter, self.max_iter, points=self.metric_points
+        )
         for call in self._calls.before_train:
             call()
 

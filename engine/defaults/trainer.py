@@ -109,6 +109,7 @@ class DefaultTrainer(SimpleTrainer):
         self.metric_periods = (
             cfg.LOG_PERIOD, solver.CHECKPOINT_PERIOD, test.EVAL_PERIOD, test.LOSS_PERIOD, solver.STOP_CHECK_PERIOD
         )  # fmt: skip
+        self.metric_points = tuple(solver.SAVE_POINTS)
         self._last_eval_results: Mapping[str, Any] = {}
         self._evaluated_at: int | None = None
         self.register_hooks(self.build_hooks())
@@ -283,7 +284,9 @@ class DefaultTrainer(SimpleTrainer):
             hooks.ProgressBar(),
             # These two run after all others, also after those that are registered later (see HookBase.stage).
             hooks.PeriodicWriter(self.build_writers(), period=cfg.LOG_PERIOD) if is_main else None,
-            hooks.PeriodicCheckpointer(self.checkpointer, solver.CHECKPOINT_PERIOD, max_to_keep=keep)
+            hooks.PeriodicCheckpointer(
+                self.checkpointer, solver.CHECKPOINT_PERIOD, max_to_keep=keep, save_points=solver.SAVE_POINTS
+            )
             if is_main
             else None,
         ]

@@ -1,6 +1,7 @@
 """Checkpoints at the end of each period, at the end of the run, and where a run was stopped."""
 
 import logging
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ class PeriodicCheckpointer(HookBase):
         max_iter: the length of the training; None: there is no final file.
         max_to_keep: how many periodic files stay, counting those of earlier runs in the folder; None: all.
         file_prefix: what the names begin with.
+        save_points: numbers of steps after which `{prefix}_kept_{iteration:07d}` is saved, which is never deleted.
     """
 
     stage = SAVE
@@ -42,6 +44,8 @@ class PeriodicCheckpointer(HookBase):
         max_iter: int | None = None,
         max_to_keep: int | None = None,
         file_prefix: str = "model",
+        *,
+        save_points: Iterable[int] = (),
     ) -> None:
         if period < 0:
             raise ValueError(f"a period is a number of iterations, or 0 for only at the end; got {period}")
@@ -52,6 +56,9 @@ class PeriodicCheckpointer(HookBase):
         self.max_iter = max_iter
         self.max_to_keep = max_to_keep
         self.file_prefix = file_prefix
+        self._save_points = frozenset(save_points)
+        if min(self._save_points, default=1) < 1:
+            raise ValueError(f"save points are numbers of steps, at least 1; got {sorted(self._save_points)}")
         self._effort = BestEffort(OSError)
         checkpointer.after_durable.append(self._prune)
 
@@ -70,7 +77,7 @@ class PeriodicCheckpointer(HookBase):
             self._settle()
             self.checkpointer.save(f"{self.file_prefix}_final", iteration=iteration, **kwargs)
             self.checkpointer.wait()
-        elif every(self.period, iteration):
+        elif self._is_due(iteration):
             self._settle()
             self._save_if_possible(iteration, **kwargs)
 
@@ -91,7 +98,7 @@ class PeriodicCheckpointer(HookBase):
             self.trainer.verify_state()
             self._save_if_possible(iteration)
             self._settle()
-        elif every(self.period, iteration) or self.is_last_iter():
+        elif self._is_due(iteration) or self.is_last_iter():
             self.trainer.verify_state()
             self.step(iteration)
 
@@ -100,8 +107,8 @@ class PeriodicCheckpointer(HookBase):
         stopped = self.trainer.stop_reason is not None and not self.is_finished()
         iteration = self.trainer.completed_iter
         self._settle()
-        name = periodic_name(self.file_prefix, iteration)
-        is_saved = every(self.period, iteration) and f"{name}.pth" not in self.checkpointer.failed
+        name = self._name(iteration)
+        is_saved = self._is_due(iteration) and f"{name}.pth" not in self.checkpointer.failed
         try:
             if stopped and iteration >= self.trainer.start_iter and not is_saved:
                 self.save(name, iteration=iteration)
@@ -109,6 +116,14 @@ class PeriodicCheckpointer(HookBase):
         finally:
             if self.checkpointer.failed:
                 logger.warning("Checkpoints not written in this run: %s", ", ".join(sorted(self.checkpointer.failed)))
+
+    def _is_due(self, iteration: int) -> bool:
+        return every(self.period, iteration) or iteration + 1 in self._save_points
+
+    def _name(self, iteration: int) -> str:
+        # A name that is not a periodic one's is never pruned.
+        prefix = f"{self.file_prefix}_kept" if iteration + 1 in self._save_points else self.file_prefix
+        return periodic_name(prefix, iteration)
 
     def _flush_writers(self) -> None:
         for hook in self.trainer.hooks:
@@ -120,7 +135,7 @@ class PeriodicCheckpointer(HookBase):
         self._effort.attempt("the checkpoint before this one", self.checkpointer.wait)
 
     def _save_if_possible(self, iteration: int, **kwargs: Any) -> None:
-        name = periodic_name(self.file_prefix, iteration)
+        name = self._name(iteration)
         self._effort.attempt(
             f"the checkpoint {name}.pth", partial(self.checkpointer.save, name, iteration=iteration, **kwargs)
         )
