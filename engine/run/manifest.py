@@ -21,6 +21,7 @@ import torch
 from steploop.config import CfgNode
 
 from ..distributed import comm
+from .best_effort import BestEffort
 from .files import read_json_object, write_json_atomically
 from .machine import git, host_name
 
@@ -124,11 +125,12 @@ class Manifest:
             **self.facts,
             "sessions": sessions,
         }
-        try:
+
+        def write() -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_json_atomically(path, manifest)
-        except OSError as error:
-            logger.error("The manifest could not be written, the run goes on without it: %s", error)
+
+        BestEffort(OSError).attempt(MANIFEST, write)
 
 
 def reserve(folder: Path, *, present: list[str], now: datetime.datetime | None = None) -> None:

@@ -92,7 +92,7 @@ def test_a_manifest_that_cannot_be_written_costs_no_run(build, tmp_path, caplog)
     trainer = build()
     trainer.train()
     assert trainer.iter == 10
-    assert caplog.text.count("The manifest could not be written") == 2
+    assert caplog.text.count("manifest.json could not be written") == 2
 
 
 def test_other_data_are_told_on_a_resume(build, caplog, monkeypatch):
