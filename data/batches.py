@@ -47,8 +47,9 @@ class Batches(Iterator[Any]):
             return
         atexit.unregister(self._at_exit)
         # torch watches its workers' deaths, and would raise an error in the main thread for one that is killed here.
-        signal_handling._remove_worker_pids(id(batches))
-        batches._worker_pids_set = False  # type: ignore[attr-defined]
+        if batches._worker_pids_set:  # type: ignore[attr-defined]  # False where the batches are exhausted
+            signal_handling._remove_worker_pids(id(batches))
+            batches._worker_pids_set = False  # type: ignore[attr-defined]
         timer = threading.Timer(GRACE, self._kill)
         timer.daemon = True
         timer.start()
