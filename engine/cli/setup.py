@@ -121,7 +121,7 @@ def default_setup(cfg: CfgNode, args: argparse.Namespace) -> None:
 
 
 def _take_folder(output_dir: Path, args: argparse.Namespace) -> bool:
-    """Take the folder for this process, and return True if the run in it goes on.
+    """Lock the folder for this process, and return True if the run in it is resumed.
 
     Raises:
         OSError: the folder cannot be made or written.

@@ -1,4 +1,4 @@
-"""Hooks that a config describes in more than one key."""
+"""Hooks that need more than one key of the config."""
 
 import logging
 import re
@@ -55,7 +55,8 @@ def build_precise_bn(trainer: Any) -> hooks.PreciseBN | None:
     """Return the hook that TEST.PRECISE_BN describes, with a loader of its own; None where it is not enabled."""
     if not trainer.cfg.TEST.PRECISE_BN.ENABLED:
         return None
-    cfg = trainer.cfg.changed(**{"DATALOADER.CACHE": 0})  # the training's loader has one
+    # The training loader has a cache; a second one would double the memory.
+    cfg = trainer.cfg.changed(**{"DATALOADER.CACHE": 0})
     loader = trainer.build_train_loader(cfg)
     return hooks.PreciseBN(cfg.TEST.EVAL_PERIOD, trainer.model, loader, cfg.TEST.PRECISE_BN.NUM_ITER)
 
@@ -79,7 +80,7 @@ def _measured_every(cfg: CfgNode, metric: str) -> int:
 
 
 def build_profiler(cfg: CfgNode) -> hooks.TorchProfiler | None:
-    """Return the hook that PROFILER.STEPS describes; None where it is ().
+    """Return the hook that PROFILER.STEPS describes; None if it is ().
 
     Raises:
         ValueError: the steps are not (first, end).
