@@ -150,6 +150,11 @@ def _solver() -> CN:
     solver.WARMUP_EPOCHS = 0.0
     # "linear", "constant" or "exponential".
     solver.WARMUP_METHOD = "linear"
+    # Multiply the warm-up's factor, WARMUP_FACTOR to 1, onto the schedule (as mmcv does); else the learning rate goes
+    # from its first value straight to the schedule's value at the end of the warm-up.
+    solver.WARMUP_MULTIPLIES = False
+    # In so many equal parts of the run, such as its epochs, a cosine, a line or a polynomial keeps its value; 0: none.
+    solver.LR_STAIRS = 0
     # The iteration, counted from 0, at which a cosine, linear or polynomial schedule starts to decay.
     solver.DELAY_ITERS = 0
     # Replaces DELAY_ITERS if it is not 0.

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 class FrozenBatchNorm2d(nn.BatchNorm2d):
     """Batch normalisation whose statistics and affine parameters never change.
 
-    It is a `BatchNorm2d` that stays in eval mode and gets no gradient. Its checkpoint entries are those of "BN", so each
-    can load the other's weights.
+    It is a `BatchNorm2d` that stays in eval mode and gets no gradient. Its checkpoint entries are those of "BN", so
+    each can load the other's weights.
     """
 
     def __init__(self, num_features: int) -> None:
