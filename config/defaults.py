@@ -129,8 +129,8 @@ def _solver() -> CN:
     solver.LR_FACTORS = []
     # Number of iterations of the whole run.
     solver.MAX_ITER = 40000
-    # The length of the run in epochs, which replaces MAX_ITER; 0 uses MAX_ITER. If it is set, STEPS,
-    # CHECKPOINT_PERIOD, TEST.EVAL_PERIOD and TEST.LOSS_PERIOD are epochs too.
+    # The length of the run in epochs, in place of MAX_ITER; 0 leaves it to MAX_ITER. Where it is set, STEPS,
+    # SAVE_POINTS, CHECKPOINT_PERIOD, TEST.EVAL_PERIOD and TEST.LOSS_PERIOD count epochs too.
     solver.MAX_EPOCH = 0
     # Samples of one optimizer step, over all processes and micro-batches.
     solver.IMS_PER_BATCH = 16
@@ -150,6 +150,11 @@ def _solver() -> CN:
     solver.WARMUP_EPOCHS = 0.0
     # "linear", "constant" or "exponential".
     solver.WARMUP_METHOD = "linear"
+    # Multiply the warm-up's factor, WARMUP_FACTOR to 1, onto the schedule (as mmcv does); else the learning rate goes
+    # from its first value straight to the schedule's value at the end of the warm-up.
+    solver.WARMUP_MULTIPLIES = False
+    # In so many equal parts of the run, such as its epochs, a cosine, a line or a polynomial keeps its value; 0: none.
+    solver.LR_STAIRS = 0
     # The iteration, counted from 0, at which a cosine, linear or polynomial schedule starts to decay.
     solver.DELAY_ITERS = 0
     # Replaces DELAY_ITERS if it is not 0.
@@ -167,6 +172,8 @@ def _solver() -> CN:
     solver.MOMENTUM_END = 0.85
     # Iterations between two checkpoints; 0 means only at the end.
     solver.CHECKPOINT_PERIOD = 5000
+    # Numbers of iterations, such as [20000, 30000], after which a checkpoint is saved that is never deleted.
+    solver.SAVE_POINTS = ()
     # How many periodic checkpoints are kept; 0 keeps all.
     solver.CHECKPOINT_MAX_TO_KEEP = 0
     # Write checkpoints in the background; the loop waits only for a copy of the state.

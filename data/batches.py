@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from torch.utils.data import DataLoader
+from torch.utils.data._utils import signal_handling
 
 # Seconds in which workers may end by themselves. A worker can hang in a sample, for example on a failing disk.
 GRACE = 5.0
@@ -45,6 +46,10 @@ class Batches(Iterator[Any]):
         if batches is None or not self._workers:
             return
         atexit.unregister(self._at_exit)
+        # torch watches its workers' deaths, and would raise an error in the main thread for one that is killed here.
+        if batches._worker_pids_set:  # type: ignore[attr-defined]  # False where the batches are exhausted
+            signal_handling._remove_worker_pids(id(batches))
+            batches._worker_pids_set = False  # type: ignore[attr-defined]
         timer = threading.Timer(GRACE, self._kill)
         timer.daemon = True
         timer.start()

@@ -18,8 +18,8 @@ class SharedRecords(Items[T]):
 
     Python objects contain reference counts, so a forked worker that only reads a list writes to its memory pages, which
     the kernel then copies: in the end each worker has a copy of the list. Nothing writes into this buffer, so forked
-    workers share it, and spawned ones get it in shared memory. Each access returns a new object, which may be changed;
-    it takes about 6 us for an image with seven boxes.
+    workers share it, and spawned ones get it in shared memory. Each access returns a new object, which may be changed.
+    docs/performance.md has the cost of an access.
 
     Args:
         records: dicts, lists, tuples, named tuples, dataclasses, numbers, strings, arrays and CPU tensors. They are
@@ -62,7 +62,7 @@ class SharedRecords(Items[T]):
         return self._buffer.nbytes + self._ends.nbytes
 
     def fingerprint(self) -> str:
-        """Return a hash of the content of all records; it takes about 1.5 s for a gigabyte.
+        """Return a hash of the content of all records.
 
         Sets of strings have a different order in each process, and so a different hash: store sorted lists instead.
         """

@@ -7,6 +7,11 @@ from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
+# Of the files that are taken for images where a folder is read.
+IMAGE_SUFFIXES = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm",
+)  # fmt: skip
+
 
 def files_below(folder: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield the files in a folder and in the folders below it, by name; hidden ones are skipped.

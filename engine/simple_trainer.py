@@ -16,6 +16,7 @@ from .checkpoint import unwrap
 from .metrics.events import get_event_storage
 from .metrics.finite import require_finite_weights
 from .metrics.losses import Losses, mean_outputs, split_outputs, total
+from .metrics.names import RESERVED, renamed
 from .solver.skipping import StepSkipper
 from .train_loop import TrainerBase
 
@@ -209,7 +210,8 @@ class SimpleTrainer(TrainerBase):
     ) -> None:
         """Record the losses, their sum as ``total_loss``, the data time, and the metrics of one step.
 
-        Single losses are left out where there is only one. Every name gets the prefix, but for the data time.
+        If there is only one loss, only the sum is recorded. Every name gets the prefix, except the data time; a name
+        that the engine itself uses is changed (see `metrics.names`).
         """
         storage = get_event_storage()
         storage.put_scalar("data_time", data_time, True, cur_iter, reduce="max")
@@ -219,8 +221,11 @@ class SimpleTrainer(TrainerBase):
         if len(loss_dict) == 1 and not metrics:
             return
         for name, value in [*(loss_dict.items() if len(loss_dict) > 1 else ()), *(metrics or {}).items()]:
-            storage.put_scalar(prefix + name, value, True, cur_iter)
-            storage.headlines[prefix + name] = None
+            name = prefix + name
+            if name in RESERVED:
+                name = renamed(name, "the model")
+            storage.put_scalar(name, value, True, cur_iter)
+            storage.headlines[name] = None
 
     def verify_state(self) -> None:
         """Raise if a weight is not finite; a second call in the same step does nothing.

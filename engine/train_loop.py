@@ -192,8 +192,10 @@ class TrainerBase:
         storage: the metrics; exists while `train` runs.
         stop_reason: why the run ended before `max_iter`, or None.
         must_requeue: True if the run was interrupted from outside and should be resumed.
+        is_ending_with_error: True while the last hooks run after a step at which another hook failed.
         ends_after_this_step: True if `end_after_this_step` was called.
         metric_periods: metrics are read, and reduced over processes, at the last step of every such period.
+        metric_points: numbers of steps after which they are read, too.
         seed: with a seed, the random numbers of a step are a function of (seed, rank, step); None seeds nothing.
     """
 
@@ -203,8 +205,9 @@ class TrainerBase:
         self.completed_iter = -1
         self.storage: EventStorage
         self.stop_reason: str | None = None
-        self.must_requeue = self.ends_after_this_step = False
+        self.must_requeue = self.ends_after_this_step = self.is_ending_with_error = False
         self.metric_periods: tuple[int, ...] = (20,)
+        self.metric_points: tuple[int, ...] = ()
         self.seed: int | None = None
         self._calls = HookList()
         self._stop_request: str | None = None
@@ -240,7 +243,7 @@ class TrainerBase:
         self.max_iter = max_iter
         self.completed_iter = start_iter - 1
         self.stop_reason = self._stop_request = None
-        self.must_requeue = self.ends_after_this_step = False
+        self.must_requeue = self.ends_after_this_step = self.is_ending_with_error = False
         with self._open_storage(start_iter) as self.storage:
             try:
                 self.before_train()
@@ -296,7 +299,9 @@ class TrainerBase:
         self._can_stop = True
         self._calls.bind(self.hooks)
         self._rank = comm.get_rank()
-        self._reader = MetricReader(self.storage, self.metric_periods, self.start_iter, self.max_iter)
+        self._reader = MetricReader(
+            self.storage, self.metric_periods, self.start_iter, self.max_iter, points=self.metric_points
+        )
         for call in self._calls.before_train:
             call()
 
@@ -325,12 +330,27 @@ class TrainerBase:
         is_due = self.iter >= self._reader.next_reading
         if is_due:
             self.read_metrics()
-        for call in self._calls.after_step:
-            call()
+        try:
+            for call in self._calls.after_step:
+                call()
+        except Exception:
+            self._save_before_error()
+            raise
         if is_due:
             self._reader.read_again(self.iter)  # so that metrics put by these hooks are written and saved at this step
         for call in self._calls.after_reading:
             call()
+
+    def _save_before_error(self) -> None:
+        """Write and save a step after which a hook failed, such as an evaluation: its weights are as good as any.
+
+        Otherwise each resume would train the same steps again, and lose them at the same place.
+        """
+        logger.error("A hook failed after iteration %d; the iteration is complete and is saved", self.iter)
+        self.is_ending_with_error = True
+        # Nothing that communicates: the other processes may be anywhere. The first error is the one to raise.
+        with contextlib.suppress(Exception):
+            call_all(self._calls.after_reading, "after_step")
 
     def verify_state(self) -> None:
         """Raise FloatingPointError if a value that a checkpoint would store is not finite; called before each save."""

@@ -28,8 +28,8 @@ class Transform(ABC):
         """Return what is done to an image of `size` (height, width) and to all that belongs to it."""
 
     def __call__(self, image: Any, rng: np.random.Generator) -> Any:
-        """Return the changed image; the given one stays as it is."""
-        return self.draw(size_of(image), rng)._move(image)  # of this size, so apply_image need not look again
+        """Return the changed image; the given one is not changed."""
+        return self.draw(size_of(image), rng)._move(image)  # drawn for this size, so no check as in apply_image
 
 
 class FixedTransform(Transform):
@@ -40,7 +40,7 @@ class FixedTransform(Transform):
         """Return what is done to an image of `size` (height, width) and to all that belongs to it."""
 
     def __call__(self, image: Any, rng: np.random.Generator | None = None) -> Any:
-        """Return the changed image; the given one stays as it is."""
+        """Return the changed image; the given one is not changed."""
         return self.draw(size_of(image))._move(image)
 
 

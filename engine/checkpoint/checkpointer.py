@@ -1,5 +1,6 @@
 """Saves and loads a model together with other objects that have a state."""
 
+import contextlib
 import logging
 import os
 from collections.abc import Callable
@@ -41,10 +42,10 @@ class Checkpointer:
         checkpointables: objects with state_dict() and load_state_dict(), by the key under which they are saved.
 
     Attributes:
-        before_visible: functions without arguments, called in each save, in the thread that calls `save` and before
-            the file is written. They write what must be on the disk before the checkpoint (the metrics up to it).
-        after_durable: functions called with the path when a file and its pointer are durable, by the thread that wrote
-            it.
+        before_visible: called without arguments in each save, in the thread that saves and before anything is written:
+            what must be on the disk before the checkpoint is (the metrics up to it).
+        after_durable: called with the path when a file and its pointer are durable, by the thread that wrote it.
+        failed: names, with .pth, of the files of which the last save failed.
         resumed_from: the file from which `resume_or_load` resumed; "" if it did not resume.
     """
 
@@ -68,6 +69,7 @@ class Checkpointer:
         self.checkpointables: dict[str, Any] = {}
         self.before_visible: list[Callable[[], object]] = []
         self.after_durable: list[Callable[[Path], object]] = []
+        self.failed: set[str] = set()
         self.resumed_from = ""
         self._buffers = KeptBuffers()
         self._task = BackgroundTask()
@@ -99,13 +101,16 @@ class Checkpointer:
 
         Raises:
             TypeError, ValueError: the state is not plain data, or the name is no plain file name.
-            OSError: it could not be written; older files are whole. When asynchronous: the save before this one failed.
+            OSError: it could not be written; older files are whole. An asynchronous save before this one that failed
+                is an error in the log: it does not keep this one from being tried.
         """
         if not self.save_dir or not self.save_to_disk:
             return
         if not name or Path(name).name != name or name.startswith("."):
             raise ValueError(f"a checkpoint's name is that of a file in {self.save_dir}, without .pth; got {name!r}")
-        self.wait()
+        with contextlib.suppress(OSError):  # of another file; the thread has logged it, and `failed` holds its name
+            self.wait()
+        self.failed.discard(f"{name}.pth")  # before the states are asked, which may look there
         plain = to_plain(self._state(tag_last, kwargs))
         for callback in self.before_visible:
             callback()
@@ -239,10 +244,14 @@ class Checkpointer:
         return state | extra | ({} if tag_last else {RESUMABLE: False})
 
     def _write(self, path: Path, plain: dict[str, Any], tag_last: bool) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_checkpoint(path, plain)
-        if tag_last:
-            self.tag_last_checkpoint(path.name)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_checkpoint(path, plain)
+            if tag_last:
+                self.tag_last_checkpoint(path.name)
+        except BaseException:
+            self.failed.add(path.name)
+            raise
         for callback in self.after_durable:
             callback(path)
 

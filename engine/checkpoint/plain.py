@@ -1,5 +1,6 @@
 """Converts a state to plain data, the form in which it is saved: it can be loaded without running code of the file."""
 
+import codecs
 from collections import Counter, OrderedDict, defaultdict
 from typing import Any
 
@@ -7,6 +8,16 @@ import numpy as np
 import torch
 
 MAX_DEPTH = 100
+
+
+class _EmptyBytes:
+    """Is loaded as b"". Pickled by itself, b"" is a call of `bytes`, which torch's safe loader refuses."""
+
+    def __reduce__(self) -> tuple[Any, tuple[str, str]]:
+        return codecs.encode, ("", "latin1")  # the form in which other bytes are pickled
+
+
+_EMPTY_BYTES = _EmptyBytes()
 _SCALARS = frozenset((str, bytes, int, float, bool, type(None)))
 _CONTAINERS = frozenset((dict, OrderedDict, defaultdict, Counter, list, tuple, torch.Size))
 # torch's safe unpickler reads integers of at most 255 bytes.
@@ -93,7 +104,7 @@ class _Converter:
     @staticmethod
     def _scalar(value: Any, path: str) -> Any:
         if type(value) is bytes and not value:
-            raise TypeError(f"{path} is empty bytes, which torch's safe loader refuses; use None or an empty str")
+            return _EMPTY_BYTES
         if type(value) is int and value.bit_length() > _MAX_INT_BITS:
             raise TypeError(f"{path} is an integer of {value.bit_length()} bits; at most {_MAX_INT_BITS} can be saved")
         return value

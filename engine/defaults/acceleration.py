@@ -57,13 +57,18 @@ def set_float32_precision(name: str) -> None:
     torch.backends.cudnn.allow_tf32 = name != "highest"
 
 
+_CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
+
+
 def use_channels_last(model: nn.Module) -> None:
-    """Store the weights of 2D convolutions with the channels last, in place.
+    """Store the weights of 2D and 3D convolutions with the channels last, in place.
 
     A convolution with such weights computes in that memory format and returns it, whatever the format of its input, so
     images need no conversion. Names, shapes and values stay the same; sums may be added in another order.
     """
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    for parameter in model.parameters():
+        if parameter.ndim in _CHANNELS_LAST:
+            parameter.data = parameter.data.contiguous(memory_format=_CHANNELS_LAST[parameter.ndim])
 
 
 def compile_model(model: nn.Module, backend: str = "") -> None:

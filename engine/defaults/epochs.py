@@ -28,10 +28,10 @@ def iterations_per_epoch(data_loader: Any) -> float | None:
 def epochs_to_iterations(cfg: CfgNode, per_epoch: float | None) -> CfgNode:
     """Return `cfg` with every length in iterations.
 
-    SOLVER.MAX_EPOCH, WARMUP_EPOCHS and DELAY_EPOCHS, if they are not 0, replace MAX_ITER, WARMUP_ITERS and DELAY_ITERS.
-    With MAX_EPOCH, SOLVER.STEPS, SOLVER.CHECKPOINT_PERIOD, TEST.EVAL_PERIOD and TEST.LOSS_PERIOD are epochs too. n
-    epochs become the nearest number of iterations, at least 1. If nothing is in epochs, `cfg` itself is returned;
-    otherwise a copy, frozen if `cfg` is, whose epochs are 0.
+    SOLVER.MAX_EPOCH, WARMUP_EPOCHS and DELAY_EPOCHS, where they are not 0, take the place of MAX_ITER, WARMUP_ITERS and
+    DELAY_ITERS; with MAX_EPOCH, also SOLVER.STEPS, SAVE_POINTS, CHECKPOINT_PERIOD, TEST.EVAL_PERIOD and
+    TEST.LOSS_PERIOD are epochs. n epochs become the nearest number of iterations, at least 1. Where nothing is in
+    epochs, `cfg` itself is returned; otherwise a copy, frozen if `cfg` is, whose epochs are 0.
 
     Args:
         cfg: the config.
@@ -61,7 +61,8 @@ def epochs_to_iterations(cfg: CfgNode, per_epoch: float | None) -> CfgNode:
     for key, name in given.items():
         values |= {f"SOLVER.{key}": iterations(cfg.SOLVER[name]), f"SOLVER.{name}": 0}
     if "MAX_ITER" in given:
-        values["SOLVER.STEPS"] = tuple(iterations(step) for step in cfg.SOLVER.STEPS)
+        for points in ("STEPS", "SAVE_POINTS"):
+            values[f"SOLVER.{points}"] = tuple(iterations(step) for step in cfg.SOLVER[points])
         for period in _PERIODS:
             section, key = period.split(".")
             values[period] = iterations(cfg[section][key])

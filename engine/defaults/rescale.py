@@ -47,6 +47,7 @@ def rescale_for_world_size(cfg: CfgNode, world_size: int) -> CfgNode:
     if not solver.MAX_EPOCH:
         values |= {
             "SOLVER.STEPS": tuple(fewer(step) for step in solver.STEPS),
+            "SOLVER.SAVE_POINTS": tuple(fewer(step) for step in solver.SAVE_POINTS),
             "SOLVER.CHECKPOINT_PERIOD": fewer(solver.CHECKPOINT_PERIOD),
             "TEST.EVAL_PERIOD": fewer(test.EVAL_PERIOD),
             "TEST.LOSS_PERIOD": fewer(test.LOSS_PERIOD),

@@ -17,7 +17,8 @@ from .. import hooks
 from ..checkpoint import Checkpointer, Convert, unwrap
 from ..distributed import comm
 from ..distributed.ddp import create_ddp_model, ddp_options, synchronize_buffers
-from ..evaluation.evaluator import DatasetEvaluator, verify_results
+from ..evaluation.evaluator import DatasetEvaluator
+from ..evaluation.results import check_expected_results, verify_results
 from ..evaluation.test_sets import evaluate_test_sets
 from ..metrics.events import EventWriter
 from ..metrics.losses import NonFiniteLoss
@@ -62,6 +63,7 @@ class DefaultTrainer(SimpleTrainer):
     """
 
     def __init__(self, cfg: CfgNode) -> None:
+        check_expected_results(cfg)
         cfg = self.auto_scale_workers(fill_open_settings(cfg), comm.get_world_size())
         model = self.build_model(cfg)
         if cfg.MODEL.CHANNELS_LAST:
@@ -108,6 +110,7 @@ class DefaultTrainer(SimpleTrainer):
         self.metric_periods = (
             cfg.LOG_PERIOD, solver.CHECKPOINT_PERIOD, test.EVAL_PERIOD, test.LOSS_PERIOD, solver.STOP_CHECK_PERIOD
         )  # fmt: skip
+        self.metric_points = tuple(solver.SAVE_POINTS)
         self._last_eval_results: Mapping[str, Any] = {}
         self._evaluated_at: int | None = None
         self.register_hooks(self.build_hooks())
@@ -287,7 +290,9 @@ class DefaultTrainer(SimpleTrainer):
             hooks.ProgressBar(),
             # These two run after all other hooks, also after hooks that are registered later (see HookBase.stage).
             hooks.PeriodicWriter(self.build_writers(), period=cfg.LOG_PERIOD) if is_main else None,
-            hooks.PeriodicCheckpointer(self.checkpointer, solver.CHECKPOINT_PERIOD, max_to_keep=keep)
+            hooks.PeriodicCheckpointer(
+                self.checkpointer, solver.CHECKPOINT_PERIOD, max_to_keep=keep, save_points=solver.SAVE_POINTS
+            )
             if is_main
             else None,
         ]

@@ -4,6 +4,7 @@ import sys
 from typing import Any
 
 from ..distributed import comm
+from ..run.best_effort import BestEffort
 from ..run.logger import set_console_writer
 from ..train_loop import HookBase
 
@@ -13,6 +14,7 @@ class ProgressBar(HookBase):
 
     def __init__(self) -> None:
         self._bar: Any = None
+        self._effort = BestEffort()
 
     def before_train(self) -> None:
         """Open the bar if the error stream is a terminal."""
@@ -26,12 +28,13 @@ class ProgressBar(HookBase):
 
     def after_step(self) -> None:
         """Advance the bar by one step."""
-        if self._bar is not None:
-            self._bar.update()
+        if self._bar is not None and not self._effort.attempt("the progress bar", self._bar.update):
+            self._bar = None  # the terminal is gone
+            set_console_writer(None)
 
     def after_train(self) -> None:
         """Close the bar."""
         if self._bar is not None:
             set_console_writer(None)
-            self._bar.close()
+            self._effort.attempt("the progress bar", self._bar.close)
             self._bar = None

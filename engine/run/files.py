@@ -3,10 +3,11 @@
 import contextlib
 import errno
 import json
+import math
 import os
 import re
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -45,6 +46,30 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[BinaryIO], o
 def write_text_atomically(path: str | os.PathLike[str], text: str) -> None:
     """Write `text` as UTF-8 like `write_atomically`."""
     write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def write_json_atomically(path: str | os.PathLike[str], value: Any) -> None:
+    """Write JSON like `write_atomically`: what any reader of JSON can read (see `to_json`)."""
+    write_text_atomically(path, json.dumps(to_json(value), indent=2, allow_nan=False) + "\n")
+
+
+def to_json(value: Any) -> Any:
+    """Return what JSON can say of a value.
+
+    NaN and infinities, which JSON does not have, become null; numbers of numpy and torch become numbers, their arrays
+    lists; keys become str, and whatever else there is its text.
+    """
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_json(item) for item in value]
+    if callable(getattr(value, "tolist", None)):  # numpy and torch, which this module does not import
+        return to_json(value.tolist())
+    return str(value)
 
 
 def sync_folder(folder: str | os.PathLike[str]) -> None:

@@ -2,7 +2,6 @@
 
 import datetime
 import fnmatch
-import json
 import logging
 import os
 import shutil
@@ -10,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .files import clean_temporary, read_json_object, write_text_atomically
+from .files import clean_temporary, read_json_object, write_json_atomically
 from .lock import FolderLock
 from .manifest import MANIFEST, reserve
 
@@ -97,7 +96,7 @@ def record_output(folder: str | os.PathLike[str], name: str) -> None:
     outputs = manifest.setdefault("outputs", [])
     if isinstance(outputs, list) and name not in outputs:
         outputs.append(name)
-        write_text_atomically(path, json.dumps(manifest, indent=2) + "\n")
+        write_json_atomically(path, manifest)
 
 
 def _move_aside(folder: Path, is_checkpoint: Callable[[Path], bool]) -> Path | None:

@@ -21,7 +21,8 @@ import torch
 from steploop.config import CfgNode
 
 from ..distributed import comm
-from .files import read_json_object, write_text_atomically
+from .best_effort import BestEffort
+from .files import read_json_object, write_json_atomically
 from .machine import git, host_name
 
 logger = logging.getLogger(__name__)
@@ -125,11 +126,12 @@ class Manifest:
             **self.facts,
             "sessions": sessions,
         }
-        try:
+
+        def write() -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_text_atomically(path, json.dumps(manifest, indent=2) + "\n")
-        except OSError as error:
-            logger.error("The manifest could not be written, the run continues without it: %s", error)
+            write_json_atomically(path, manifest)
+
+        BestEffort(OSError).attempt(MANIFEST, write)
 
 
 def reserve(folder: Path, *, present: list[str], now: datetime.datetime | None = None) -> None:
@@ -142,7 +144,7 @@ def reserve(folder: Path, *, present: list[str], now: datetime.datetime | None =
     """
     started = (now or datetime.datetime.now()).isoformat(timespec="seconds")
     manifest = {"started": started, "ended": None, "present": present, "outputs": [], "sessions": []}
-    write_text_atomically(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+    write_json_atomically(folder / MANIFEST, manifest)
 
 
 def versions() -> dict[str, str]:

@@ -75,6 +75,49 @@ class OneCycle(ParamScheduler):
         return first + (last - first) * done
 
 
+class Staircase(ParamScheduler):
+    """Another schedule's value at the beginning of each of `stairs` equal parts of the run."""
+
+    def __init__(self, scheduler: ParamScheduler, stairs: int) -> None:
+        """Take the schedule, and the number of parts, >= 1."""
+        self._scheduler = scheduler
+        self._stairs = stairs
+
+    def __call__(self, where: float) -> float:
+        """Return the value at `where`, in [0, 1)."""
+        # A part begins at a whole number of iterations, which `where` meets with an error of rounding.
+        return self._scheduler(math.floor(where * self._stairs + 1e-9) / self._stairs)
+
+
+class MultipliedWarmup(ParamScheduler):
+    """Another schedule times a factor that grows from `factor` to 1 during the first part of the run.
+
+    Args:
+        scheduler: the schedule.
+        factor: at the beginning.
+        length: share of the run, in (0, 1].
+        method: "linear"; "exponential", with equal ratios; "constant", `factor` all the way.
+    """
+
+    def __init__(self, scheduler: ParamScheduler, factor: float, length: float, method: str) -> None:
+        self._scheduler = scheduler
+        self._factor = factor
+        self._length = length
+        self._method = method
+
+    def __call__(self, where: float) -> float:
+        """Return the value at `where`, in [0, 1)."""
+        value = self._scheduler(where)
+        if where >= self._length:
+            return value
+        left = 1.0 - where / self._length
+        if self._method == "constant":
+            return value * self._factor
+        if self._method == "exponential":
+            return value * self._factor**left
+        return value * (1.0 - left * (1.0 - self._factor))
+
+
 class Delayed(ParamScheduler):
     """Another schedule's first value for a share of the run, then the whole schedule in the rest of the run."""
 

@@ -16,7 +16,7 @@ from steploop.config import CfgNode
 from .lr_scheduler import LRMultiplier, WarmupParamScheduler
 from .momentum import build_momentum_schedule
 from .names import look_up
-from .param_schedulers import Delayed, MultiStep, OneCycle, Polynomial
+from .param_schedulers import Delayed, MultipliedWarmup, MultiStep, OneCycle, Polynomial, Staircase
 
 logger = logging.getLogger(__name__)
 
@@ -35,8 +35,11 @@ def build_lr_scheduler(cfg: CfgNode, optimizer: torch.optim.Optimizer) -> LRMult
     - OneCycleLR: up from 1 / DIV_FACTOR to 1 at the share PCT_START of the run, then down to
       1 / (DIV_FACTOR * FINAL_DIV_FACTOR)   (arXiv:1708.07120; the keys are in ONE_CYCLE)
 
+    With LR_STAIRS, a cosine, linear or polynomial schedule keeps its value in each of so many equal parts of the run.
+
     During the first WARMUP_ITERS steps, WARMUP_FACTOR and WARMUP_METHOD give the factor instead, except for
-    OneCycleLR, which has its own rise.
+    OneCycleLR, which has its own rise. With WARMUP_MULTIPLIES the warm-up is a factor from WARMUP_FACTOR to 1 on the
+    schedule's own values, as in mmcv.
 
     Raises:
         KeyError: there is no schedule of that name.
@@ -49,7 +52,7 @@ def build_lr_scheduler(cfg: CfgNode, optimizer: torch.optim.Optimizer) -> LRMult
             "SOLVER.MAX_ITER is at least 1, SOLVER.WARMUP_ITERS and SOLVER.DELAY_ITERS at least 0, "
             f"got {solver.MAX_ITER}, {solver.WARMUP_ITERS} and {solver.DELAY_ITERS}"
         )
-    schedule = _delay(build(solver), solver)
+    schedule = _stairs(_delay(build(solver), solver), solver)
     if solver.LR_SCHEDULER_NAME != "OneCycleLR":
         schedule = _warm_up(schedule, solver)
     return LRMultiplier(optimizer, schedule, solver.MAX_ITER, momentum=build_momentum_schedule(cfg, optimizer))
@@ -63,7 +66,30 @@ def _warm_up(schedule: ParamScheduler, solver: CfgNode) -> ParamScheduler:
             solver.MAX_ITER,
         )
     length = min(solver.WARMUP_ITERS / solver.MAX_ITER, 1.0)
+    if solver.WARMUP_MULTIPLIES:
+        return _multiplied(schedule, length, solver)
     return WarmupParamScheduler(schedule, solver.WARMUP_FACTOR, length, solver.WARMUP_METHOD)
+
+
+def _multiplied(schedule: ParamScheduler, length: float, solver: CfgNode) -> ParamScheduler:
+    if solver.WARMUP_METHOD not in ("linear", "constant", "exponential"):
+        raise ValueError(
+            f"a warm-up (SOLVER.WARMUP_METHOD) is 'linear', 'constant' or 'exponential', got {solver.WARMUP_METHOD!r}"
+        )
+    if not length:
+        return schedule
+    return MultipliedWarmup(schedule, solver.WARMUP_FACTOR, length, solver.WARMUP_METHOD)
+
+
+def _stairs(schedule: ParamScheduler, solver: CfgNode) -> ParamScheduler:
+    if not solver.LR_STAIRS:
+        return schedule
+    if solver.LR_STAIRS < 0 or solver.LR_SCHEDULER_NAME not in _DECAYS:
+        raise ValueError(
+            f"SOLVER.LR_STAIRS ({solver.LR_STAIRS}) is a number of parts of {', '.join(_DECAYS)}, or 0: set it to 0 "
+            f"for {solver.LR_SCHEDULER_NAME}"
+        )
+    return Staircase(schedule, solver.LR_STAIRS)
 
 
 def _delay(schedule: ParamScheduler, solver: CfgNode) -> ParamScheduler:
