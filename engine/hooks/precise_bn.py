@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from ..checkpoint import unwrap
-from ..evaluation.side_pass import kept_buffers, side_pass
+from ..evaluation.side_pass import restored_buffers, side_pass
 from ..train_loop import HookBase
 
 logger = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class PreciseBN(HookBase):
         if hasattr(self._data_loader, "seek"):
             self._data_loader.seek(self.trainer.iter + 1)
         try:
-            with side_pass(self._model, self.trainer.iter), kept_buffers(self._model):
+            with side_pass(self._model, self.trainer.iter), restored_buffers(self._model):
                 update_bn_stats(self._model, self._data_loader, self._num_iter)
                 precise = [(layer.running_mean, layer.running_var) for layer in layers]
         finally:

@@ -15,7 +15,7 @@ from ..checkpoint import unwrap
 from ..distributed import comm
 from ..distributed.ddp import synchronize_buffers
 from ..evaluation.samples import count_samples
-from ..evaluation.side_pass import at_rest, kept_buffers, side_pass
+from ..evaluation.side_pass import at_rest, restored_buffers, side_pass
 from ..metrics.events import VALIDATION
 from ..metrics.losses import split_outputs, total
 from ..metrics.names import RESERVED, renamed
@@ -94,7 +94,7 @@ class ValidationLoss(HookBase):
         """Return {name: [(mean over a batch, its samples), ...]} of this process's batches."""
         values: dict[str, list[Tensor]] = defaultdict(list)
         counts: dict[str, list[int]] = defaultdict(list)
-        with side_pass(self._model, self.trainer.iter), at_rest(self._model), kept_buffers(self._model):
+        with side_pass(self._model, self.trainer.iter), at_rest(self._model), restored_buffers(self._model):
             synchronize_buffers(self._model)
             for batch in self._data_loader:
                 count = self._num_samples(batch)

@@ -19,8 +19,8 @@ class BestEffort:
 
     This list is complete: only these actions may fail without ending a run:
 
-    - with any Exception: actions that only observe the run. Writers of metrics with their pictures and histograms, tables of results on
-      the console, traces of the profiler.
+    - with any Exception: actions that only observe the run. Writers of metrics with their pictures and histograms,
+      tables of results on the console, traces of the profiler.
     - with OSError (a full disk, a folder that is gone): periodic checkpoints, the best checkpoint, results.json,
       manifest.json, nonfinite_*.json. Another error of theirs is one of the program, and ends the run.
 
