@@ -41,7 +41,7 @@ class CenterFusion(CenterFusionNet):
         )
         if cfg.MODEL.DLA.PRETRAIN_PATH:
             self.base.pretrained = PretrainedWeights(cfg.MODEL.DLA.PRETRAIN_PATH, ignore=("fc.",))
-        self.compute_losses = DetectionLoss(cfg.MODEL.LOSS_WEIGHTS)
+        self.compute_losses = DetectionLoss(dict(cfg.MODEL.LOSS_WEIGHTS.items()))
         self.num_detections = cfg.TEST.NUM_DETECTIONS
         self.flip_test = cfg.TEST.FLIP
 
