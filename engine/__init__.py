@@ -6,6 +6,7 @@ from . import hooks as hooks
 from .checkpoint import Checkpointer as Checkpointer
 from .cli.arguments import default_argument_parser as default_argument_parser
 from .cli.errors import clear_errors as clear_errors
+from .cli.main import main as main
 from .cli.setup import default_setup as default_setup
 from .cli.setup import setup_config as setup_config
 from .defaults.predictor import DefaultPredictor as DefaultPredictor
