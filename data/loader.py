@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from .batches import Batches, WorkerLoader
 from .collate import collate
 from .samplers import InferenceSampler, StepBatchSampler
 
@@ -42,7 +43,7 @@ class TrainLoader:
         self.batch_sampler = batch_sampler
         self.num_workers = num_workers
         self._loader = _data_loader(dataset, batch_sampler, num_workers, seed, collate_fn, pin_memory)
-        self._batches: _Batches | None = None
+        self._batches: Batches | None = None
 
     @property
     def batch_size(self) -> int:
@@ -66,7 +67,7 @@ class TrainLoader:
 
     def __iter__(self) -> Iterator[Any]:
         self.close()
-        self._batches = _Batches(iter(self._loader))
+        self._batches = iter(self._loader)
         return self._batches
 
     def close(self) -> None:
@@ -74,29 +75,6 @@ class TrainLoader:
         if self._batches is not None:
             self._batches.close()
             self._batches = None
-
-
-class _Batches(Iterator[Any]):
-    """An iterator of DataLoader whose workers end when it is closed or fails, whoever still refers to it."""
-
-    def __init__(self, batches: Iterator[Any]) -> None:
-        self._batches: Iterator[Any] | None = batches
-
-    def __next__(self) -> Any:
-        if self._batches is None:
-            raise RuntimeError("this iterator was closed, by an error, close() or a newer one: iterate over the loader")
-        try:
-            return next(self._batches)
-        except BaseException:  # also Ctrl-C: a traceback would keep the workers alive
-            self.close()
-            raise
-
-    def close(self) -> None:
-        batches, self._batches = self._batches, None
-        # Deleting it would do the same, but only once nothing refers to it.
-        shutdown = getattr(batches, "_shutdown_workers", None)
-        if shutdown is not None:
-            shutdown()
 
 
 def build_test_loader(
@@ -127,8 +105,8 @@ def _data_loader(
     seed: int,
     collate_fn: CollateFn,
     pin_memory: bool,
-) -> DataLoader[Any]:
-    return DataLoader(
+) -> WorkerLoader:
+    return WorkerLoader(
         dataset,
         batch_sampler=batch_sampler,
         num_workers=num_workers,

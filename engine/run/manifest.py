@@ -9,12 +9,11 @@ import logging
 import os
 import platform
 import re
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -23,12 +22,13 @@ from steploop.config import CfgNode
 
 from ..distributed import comm
 from .files import read_json_object, write_text_atomically
+from .machine import git, host_name
 
 logger = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
-# Of a larger training set, so many items at equal distances are looked at: a second's work at most.
-MAX_ITEMS = 200_000
+# Of a training set with more values, items at equal distances are looked at: a second's work at most.
+MAX_VALUES = 200_000
 LONGEST_REASON = 500
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
@@ -39,6 +39,14 @@ class _Run(Protocol):
     start_iter: int
     completed_iter: int
     stop_reason: str | None
+
+
+@runtime_checkable
+class _Fingerprinted(Protocol):
+    """A data set that knows a hash of its items, as those of `steploop.data` do."""
+
+    def fingerprint(self) -> str | None:
+        """Return the hash; None where only a look at each item could tell."""
 
 
 class Manifest:
@@ -144,7 +152,7 @@ def versions() -> dict[str, str]:
         "torch": str(torch.__version__),
         "cuda": torch.version.cuda or "none",
         "numpy": np.__version__,
-        "steploop": importlib.metadata.version("steploop"),
+        "steploop": _version_of("steploop"),
     }
 
 
@@ -154,8 +162,8 @@ def git_state(folder: Path) -> dict[str, Any]:
 
     Dirty is one with changes of tracked files. Asked once in a process, which has loaded its code by then.
     """
-    commit = _git(folder, "rev-parse", "HEAD")
-    changes = None if commit is None else _git(folder, "status", "--porcelain", "--untracked-files=no")
+    commit = git(folder, "rev-parse", "HEAD")
+    changes = None if commit is None else git(folder, "status", "--porcelain", "--untracked-files=no")
     return {"commit": commit, "dirty": None if changes is None else bool(changes)}
 
 
@@ -169,19 +177,28 @@ def fingerprint(items: Sequence[Any] | None) -> dict[str, Any] | None:
     """Return {"items": their number, "hash": of what they say} of a training set; None where it shows no items.
 
     Covered are the items as the data set lists them, in their order: file names, labels, cameras. Not covered is what
-    the files hold, and of tensors and arrays all but type and shape. Of more than `MAX_ITEMS` items, so many are looked
-    at, at equal distances.
+    the files hold. A data set that has a `fingerprint()` of all its items is asked for it. Of another one only items at
+    equal distances are looked at where all would have more than about `MAX_VALUES` numbers and strings, and of tensors
+    and arrays only type and shape.
 
     Args:
         items: such as `loader.dataset.items` of a TrainLoader.
     """
     if not isinstance(items, Sequence):
         return None
-    stride = max(1, -(-len(items) // MAX_ITEMS))
+    known = items.fingerprint() if isinstance(items, _Fingerprinted) else None
+    if known is not None:
+        return {"items": len(items), "hash": known}
+    stride = max(1, -(-len(items) * _count_values(items[0]) // MAX_VALUES)) if len(items) else 1
     digest = hashlib.sha256()
     for index in range(0, len(items), stride):
         digest.update(f"{_words(items[index])}\n".encode(errors="backslashreplace"))
     return {"items": len(items), "hash": digest.hexdigest()[:16]}
+
+
+def _count_values(value: Any) -> int:
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    return max(1, sum(map(_count_values, parts)))
 
 
 def _words(value: Any) -> str:
@@ -195,21 +212,19 @@ def _words(value: Any) -> str:
     return _ADDRESS.sub("", repr(value))
 
 
+def _version_of(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:  # found on PYTHONPATH
+        return "not installed"
+
+
 def _hash(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:16]
 
 
-def _git(folder: Path, *args: str) -> str | None:
-    command = ["git", "--no-optional-locks", "-C", str(folder), *args]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=5, stdin=subprocess.DEVNULL)
-    except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
-
-
 def _process() -> dict[str, Any]:
-    return {"host": platform.node(), "pid": os.getpid()}
+    return {"host": host_name(), "pid": os.getpid()}
 
 
 def _now() -> str:

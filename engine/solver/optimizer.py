@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from steploop.config import CfgNode
-from steploop.config.errors import UnknownKeyError, nearest
 
+from .names import look_up
 from .param_groups import get_default_optimizer_params
 
 
@@ -30,6 +30,9 @@ def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
             names a module that the model lacks.
     """
     solver = cfg.SOLVER
+    for key in ("BASE_LR", "WEIGHT_DECAY", "MOMENTUM"):
+        if not solver[key] >= 0:
+            raise ValueError(f"SOLVER.{key} is at least 0, got {solver[key]}")
     cls = _optimizer_class(solver.OPT)
     accepted = set(inspect.signature(cls).parameters) - {"self", "params"}
     groups = get_default_optimizer_params(
@@ -45,7 +48,13 @@ def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
         _drop_weight_decay(groups, solver.OPT)
     options = {"lr": solver.BASE_LR, "momentum": solver.MOMENTUM, "nesterov": solver.NESTEROV}
     options = {name: value for name, value in options.items() if name in accepted}
-    return cls(groups, **options, **_checked_arguments(solver, accepted))
+    arguments = _checked_arguments(solver, accepted)
+    try:
+        return cls(groups, **options, **arguments)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"SOLVER.OPT {solver.OPT} refuses its options: {error}; see SOLVER and SOLVER.OPT_ARGS"
+        ) from error
 
 
 def _lr_factors(pairs: Sequence[Any]) -> dict[str, float]:
@@ -64,11 +73,7 @@ def _optimizer_class(name: str) -> type[torch.optim.Optimizer]:
         for key, cls in vars(torch.optim).items()
         if inspect.isclass(cls) and issubclass(cls, base) and cls is not base
     }
-    if name not in known:
-        near = nearest(name, known)
-        hint = f"; did you mean {near!r}?" if near else ""
-        raise UnknownKeyError(f"SOLVER.OPT is a class of torch.optim ({', '.join(sorted(known))}), got {name!r}{hint}")
-    cls = known[name]
+    cls = look_up("SOLVER.OPT", name, known)
     if inspect.signature(cls.step).parameters["closure"].default is inspect.Parameter.empty:
         raise ValueError(f"SOLVER.OPT {name!r} needs to compute the loss anew within a step; the loop does not")
     return cls

@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from steploop.data import files_below
 from steploop.engine.checkpoint import CheckpointError, read_checkpoint, to_plain, write_checkpoint
 
 from .gallery import Gallery
@@ -166,12 +166,8 @@ class FolderIndex:
 
 
 def list_images(folder: Path) -> list[Path]:
-    """Return the image files below a folder, by path; hidden files and folders are left out."""
-    found = []
-    for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(place, name) for name in names if Path(name).suffix.lower() in SUFFIXES and name[0] != "."]
-    return sorted(path for path in found if path.is_file())
+    """Return the image files below a folder, also behind links; hidden files and folders are skipped."""
+    return sorted(path for path in files_below(folder) if path.suffix.lower() in SUFFIXES and path.is_file())
 
 
 def fingerprint(predictor: ReidPredictor) -> str:

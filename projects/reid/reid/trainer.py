@@ -12,7 +12,14 @@ from steploop.engine import DefaultTrainer, comm, get_event_storage, has_event_s
 
 # Importing them registers the models and the data sets.
 from . import modeling  # noqa: F401
-from .data import ReidDataset, build_reid_test_loader, build_reid_train_loader, get_dataset, get_train_dataset
+from .data import (
+    ReidDataset,
+    build_reid_test_loader,
+    build_reid_train_loader,
+    each_dataset_read_once,
+    get_dataset,
+    get_train_dataset,
+)
 from .evaluation import ReidEvaluator
 from .visualization import visualize_ranking
 
@@ -25,20 +32,20 @@ class ReidTrainer(DefaultTrainer):
     def __init__(self, cfg: CfgNode) -> None:
         # Read before anything is trained, so that a missing or empty set is an error now and not hours later;
         # and so is a wrong setting of the evaluation.
-        for name in dict.fromkeys([*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST]):
-            log_statistics(get_dataset(name))
-        for name in cfg.DATASETS.TEST:
-            self.build_test_loader(cfg, name)
-            self.build_evaluator(cfg, name)
-        super().__init__(with_num_classes(cfg))
+        with each_dataset_read_once():
+            for name in dict.fromkeys([*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST]):
+                log_statistics(get_dataset(name))
+            for name in cfg.DATASETS.TEST:
+                self.build_test_loader(cfg, name)
+                self.build_evaluator(cfg, name)
+            super().__init__(with_num_classes(cfg))
 
     @classmethod
     def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
         """Return the optimizer that SOLVER describes, with HEADS_LR_FACTOR for the module "heads"."""
         if cfg.SOLVER.HEADS_LR_FACTOR != 1.0:
-            cfg = cfg.clone()
-            cfg.defrost()
-            cfg.SOLVER.LR_FACTORS = [*cfg.SOLVER.LR_FACTORS, ["heads", cfg.SOLVER.HEADS_LR_FACTOR]]
+            factors = [*cfg.SOLVER.LR_FACTORS, ["heads", cfg.SOLVER.HEADS_LR_FACTOR]]
+            cfg = cfg.changed(**{"SOLVER.LR_FACTORS": factors})
         return super().build_optimizer(cfg, model)
 
     @classmethod
@@ -115,13 +122,8 @@ def with_num_classes(cfg: CfgNode) -> CfgNode:
     """Return `cfg` with MODEL.HEADS.NUM_CLASSES filled in, if it is 0, from the training set."""
     if cfg.MODEL.HEADS.NUM_CLASSES > 0:
         return cfg
-    frozen = cfg.is_frozen()
-    cfg = cfg.clone()
-    cfg.defrost()
-    cfg.MODEL.HEADS.NUM_CLASSES = get_train_dataset(cfg.DATASETS.TRAIN, cfg.INPUT.TURNS).num_pids
-    if frozen:
-        cfg.freeze()
-    return cfg
+    dataset = get_train_dataset(cfg.DATASETS.TRAIN, cfg.INPUT.TURNS)
+    return cfg.changed(**{"MODEL.HEADS.NUM_CLASSES": dataset.num_pids})
 
 
 def log_statistics(dataset: ReidDataset) -> None:

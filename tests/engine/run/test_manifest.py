@@ -5,9 +5,10 @@ import pytest
 import torch
 
 import exact_runs
+from steploop.data import RepeatDataset, SharedRecords
 from steploop.engine import HookBase, hooks
 from steploop.engine.checkpoint import read_checkpoint
-from steploop.engine.run.manifest import MAX_ITEMS, config_hash, fingerprint, git_state
+from steploop.engine.run.manifest import MAX_VALUES, config_hash, fingerprint, git_state
 from tiny_project import TinyTrainer, tiny_cfg
 
 
@@ -131,6 +132,15 @@ def test_a_fingerprint_tells_sets_apart_and_is_the_same_in_every_process():
     assert fingerprint(None) is fingerprint({}.items) is None
 
 
+def test_a_data_set_is_asked_for_its_fingerprint():
+    records = SharedRecords([{"path": f"{number}.jpg"} for number in range(MAX_VALUES // 1000)])
+    found = fingerprint(records)
+    assert found == {"items": len(records), "hash": records.fingerprint()}
+    assert fingerprint(RepeatDataset(records, 2))["items"] == 2 * len(records)
+    # Without one, the items are looked at.
+    assert fingerprint(RepeatDataset(["a"], 2)) == fingerprint(["a", "a"])
+
+
 def test_a_fingerprint_looks_at_so_many_items_at_most():
     class Counts(list):
         looked = 0
@@ -139,8 +149,11 @@ def test_a_fingerprint_looks_at_so_many_items_at_most():
             Counts.looked += 1
             return super().__getitem__(index)
 
-    fingerprint(Counts(range(3 * MAX_ITEMS + 1)))
-    assert MAX_ITEMS // 2 < Counts.looked <= MAX_ITEMS
+    fingerprint(Counts(range(3 * MAX_VALUES + 1)))
+    assert MAX_VALUES // 2 < Counts.looked <= MAX_VALUES + 1
+    Counts.looked = 0
+    fingerprint(Counts([{"boxes": [[1, 2, 3, 4]] * 20}] * (MAX_VALUES // 20)))  # four times too many values
+    assert MAX_VALUES // 100 < Counts.looked <= MAX_VALUES // 80 + 1
 
 
 def test_where_a_run_writes_is_no_part_of_its_hash(tmp_path):

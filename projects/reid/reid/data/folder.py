@@ -1,9 +1,10 @@
 """Reads a folder that has a subfolder for each identity."""
 
 import logging
-import os
 import re
 from pathlib import Path
+
+from steploop.data import files_below
 
 from .labelled import SPLITS, Labelled, Subsets, make_subsets
 
@@ -86,10 +87,5 @@ def _subfolders(folder: Path) -> list[Path]:
 
 
 def _images_below(folder: Path) -> list[Path]:
-    """Return the images in a folder and the folders in it, by name; hidden ones are none."""
-    found = []
-    for here, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        paths = (Path(here, name) for name in files if not name.startswith("."))
-        found += [path for path in paths if path.suffix.lower() in _SUFFIXES]
-    return sorted(found)
+    """Return the images in a folder and the folders in it, also behind links; hidden ones are skipped."""
+    return sorted(path for path in files_below(folder) if path.suffix.lower() in _SUFFIXES)

@@ -11,7 +11,7 @@ import torch
 from steploop.data import ImageCache, MappedDataset, StepBatchSampler, TrainingSampler, TrainLoader
 from toy_images import SHAPE, CachedMapper, image_of
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def cache(count=6, mebibytes=1.0):
@@ -134,6 +134,22 @@ def test_workers_that_are_no_forks_share_it_too(tmp_path):
 def files_of(pid):
     """Return the names of the shared memory that a process made."""
     return [path.name for path in Path("/dev/shm").iterdir() if f"torch_{pid}_" in path.name]
+
+
+def test_images_of_several_shapes():
+    shapes = {"a": (3, 4, 5), "b": (3, 9, 2), "a clip": (2, 3, 4, 4), "too much": (3, 200, 200)}
+    kept = ImageCache(shapes, list(shapes.values()), 0.01)
+    assert kept.capacity == 3 and kept.nbytes == 8 * (1 + 8 + 1 + 7 + 1 + 12)
+    made = {key: torch.randint(0, 256, shape, dtype=torch.uint8) for key, shape in shapes.items()}
+    for _ in range(2):
+        for key, image in made.items():
+            assert torch.equal(kept.get(key, lambda image=image: image), image)
+    assert torch.equal(kept.get("b", lambda: pytest.fail("it is kept")), made["b"])
+    other = ImageCache(shapes, list(shapes.values()), 0.01)
+    with pytest.raises(ValueError, match=r"uint8 \(3, 9, 2\) to keep, got torch.uint8 \(3, 4, 5\)"):
+        other.get("b", lambda: made["a"])
+    with pytest.raises(ValueError, match="one for each of the 4 images; got 1"):
+        ImageCache(shapes, [(3, 4, 5)], 0.01)
 
 
 def test_nothing_is_left_of_the_memory():
