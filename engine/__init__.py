@@ -1,5 +1,14 @@
 """The training engine: a loop with hooks, and what a run needs around it."""
 
+import sys
+
+if sys.platform == "win32":
+    # Before the other imports, of which the first that needs fcntl would fail without a reason.
+    raise ImportError(
+        "steploop.engine runs on Linux; on macOS it may run, but no test says so; on Windows it does not run "
+        "(it needs POSIX file locks and signals): use WSL 2 there"
+    )
+
 from steploop.config import resolve_device as resolve_device
 
 from . import hooks as hooks

@@ -34,7 +34,7 @@ def setup_config(args: argparse.Namespace, *add_keys: Callable[[CfgNode], None])
 
     What was left open is filled in where it can be known before any process is started: OUTPUT_DIR (output/<name of
     the config file>) and MODEL.DEVICE ("auto"). With --print-config, the config is printed and the program ends. A
-    program that a scheduler started again is told to resume.
+    program that a scheduler started again is told to resume, except a trial (--fast-dev-run).
 
     Args:
         args: of `default_argument_parser`.
@@ -62,7 +62,8 @@ def setup_config(args: argparse.Namespace, *add_keys: Callable[[CfgNode], None])
         raise ValueError("--eval-only evaluates on the sets of DATASETS.TEST, which is empty: name at least one")
     cfg.MODEL.DEVICE = str(resolve_device(cfg.MODEL.DEVICE, args.num_gpus))
     cfg.freeze()
-    args.resume = args.resume or count_restarts(os.environ) > 0
+    # A trial always starts again: what its folder holds may be an earlier trial's.
+    args.resume = args.resume or (count_restarts(os.environ) > 0 and not getattr(args, "fast_dev_run", 0))
     if getattr(args, "print_config", False):
         print(cfg.dump(), end="")
         sys.exit(0)

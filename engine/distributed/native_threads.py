@@ -22,10 +22,10 @@ _LOOKS, _PAUSE = 4, 0.01
 
 
 def wait_for_native_threads(seconds: float = 60.0) -> bool:
-    """Wait until torch's threads that may hold tensors sleep, and return True; False if one still works after `seconds`.
+    """Wait until the threads of torch that may hold tensors sleep; return False if one still works after `seconds`.
 
     Called when no more collective operations come. Where the system does not show its threads (no /proc), nothing is
-    waited for, and the result is True.
+    waited for.
     """
     deadline = time.monotonic() + seconds
     quiet, before = 0, _busy_marks()

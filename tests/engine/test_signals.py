@@ -8,8 +8,13 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 import exact_runs
 import signal_victim
+from steploop.engine import hooks
+from steploop.engine.hooks import stopping
+from tiny_project import TinyTrainer, tiny_cfg
 
 REQUEUE = 75
 ONE = (*exact_runs.EVALUATED, *exact_runs.EMA, "DATALOADER.NUM_WORKERS", 1)
@@ -194,3 +199,23 @@ def test_two_processes_that_look_for_requests_at_each_step_and_a_second_signal_t
         victim.signal_until_it_ends(pid, signal.SIGTERM)
         assert victim.end() not in (0, REQUEUE)
         assert last_checkpoint(tmp_path / "run") == "model_0000003.pth"
+
+
+@pytest.mark.parametrize("point", ["after_step", "after_train"])
+def test_a_signal_after_the_last_step_leaves_a_finished_run(tmp_path, point):
+    before = {number: signal.getsignal(number) for number in stopping.SIGNALS}
+    trainer = TinyTrainer(tiny_cfg(tmp_path, "DATASETS.TEST", "('tiny',)"))
+
+    def send(trainer) -> None:
+        if trainer.iter >= trainer.max_iter - 1:
+            signal.raise_signal(signal.SIGTERM)
+
+    trainer.register_hooks([hooks.CallbackHook(**{point: send})])
+    try:
+        results = trainer.train()  # no SystemExit
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert trainer.iter == trainer.max_iter
+    assert (trainer.must_requeue, trainer.stop_reason) == (False, None)
+    assert "mean" in results["tiny"] and (tmp_path / "model_final.pth").exists()
