@@ -12,7 +12,6 @@ import pytest
 
 import exact_runs
 import signal_victim
-from steploop.engine import hooks
 from steploop.engine.hooks import stopping
 from tiny_project import TinyTrainer, tiny_cfg
 
@@ -201,16 +200,27 @@ def test_two_processes_that_look_for_requests_at_each_step_and_a_second_signal_t
         assert last_checkpoint(tmp_path / "run") == "model_0000003.pth"
 
 
-@pytest.mark.parametrize("point", ["after_step", "after_train"])
-def test_a_signal_after_the_last_step_leaves_a_finished_run(tmp_path, point):
-    before = {number: signal.getsignal(number) for number in stopping.SIGNALS}
-    trainer = TinyTrainer(tiny_cfg(tmp_path, "DATASETS.TEST", "('tiny',)"))
+class LateSignal(TinyTrainer):
+    """Gets a signal in the last step, or when all steps are done."""
 
-    def send(trainer) -> None:
-        if trainer.iter >= trainer.max_iter - 1:
+    in_last_step = False
+
+    def after_step(self) -> None:
+        if self.in_last_step and self.iter == self.max_iter - 1:
             signal.raise_signal(signal.SIGTERM)
+        super().after_step()
 
-    trainer.register_hooks([hooks.CallbackHook(**{point: send})])
+    def after_train(self) -> None:
+        if not self.in_last_step:
+            signal.raise_signal(signal.SIGTERM)
+        super().after_train()
+
+
+@pytest.mark.parametrize("in_last_step", [True, False])
+def test_a_signal_after_the_last_step_leaves_a_finished_run(tmp_path, in_last_step):
+    before = {number: signal.getsignal(number) for number in stopping.SIGNALS}
+    trainer = LateSignal(tiny_cfg(tmp_path, "DATASETS.TEST", "('tiny',)"))
+    trainer.in_last_step = in_last_step
     try:
         results = trainer.train()  # no SystemExit
     finally:
