@@ -2,12 +2,20 @@
 
 import sys
 
+if sys.platform == "win32":
+    # Before the other imports, of which the first that needs fcntl would fail without a reason.
+    raise ImportError(
+        "steploop.engine runs on Linux; on macOS it may run, but no test says so; on Windows it does not run "
+        "(it needs POSIX file locks and signals): use WSL 2 there"
+    )
+
 from steploop.config import resolve_device as resolve_device
 
 from . import hooks as hooks
 from .checkpoint import Checkpointer as Checkpointer
 from .cli.arguments import default_argument_parser as default_argument_parser
 from .cli.errors import clear_errors as clear_errors
+from .cli.main import main as main
 from .cli.setup import default_setup as default_setup
 from .cli.setup import setup_config as setup_config
 from .defaults.config import build_default_config as build_default_config

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..distributed import comm
+from ..distributed.agreement import from_main
 from .files import write_text_atomically
 from .folder import start_run
 from .logger import release_log
@@ -69,7 +69,5 @@ def begin() -> None:
     if _waiting is None:
         return
     start, _waiting = _waiting, None
-    if comm.is_main_process():
-        start.run()
-    comm.synchronize()
+    from_main(start.run)
     release_log()
