@@ -9,7 +9,8 @@ and the mapper returns one number, so that nothing else takes memory. Measured f
 "at the start" is after each worker's first batch, "later" after so many records that each came once on average; the
 table has the largest of all workers. Each line is a process of its own. The table also has the size of the buffer, the
 seconds to make and store the records, the seconds of the manifest's fingerprint, and the mean microseconds to read a
-record: the smallest and the largest of three measurements.
+record: the smallest and the largest of three measurements. Times are those of one processor core, which other programs
+on the machine change little.
 
     OMP_NUM_THREADS=1 python benchmarks/record_memory.py
     OMP_NUM_THREADS=1 python benchmarks/record_memory.py --cases list:10000 shared:10000 shared:1000000 --workers 4
@@ -74,21 +75,21 @@ def largest_worker() -> tuple[float, float]:
 
 
 def spread(function: Callable[[], Any], units: float) -> str:
-    """Return the smallest and the largest of three measurements of the seconds that a call takes, for each unit."""
+    """Return the smallest and the largest of three measurements of a call's processor time, for each unit."""
     seconds = []
     for _ in range(3):
-        start = time.perf_counter()
+        start = time.process_time()
         function()
-        seconds.append((time.perf_counter() - start) / units)
+        seconds.append((time.process_time() - start) / units)
     return f"{min(seconds):.2f}..{max(seconds):.2f}"
 
 
 def measure(kind: str, count: int, workers: int) -> dict[str, Any]:
     """Return one line of the table."""
-    start = time.perf_counter()
+    start = time.process_time()
     items: Sequence[Any] = list(make_records(count)) if kind == "list" else SharedRecords(make_records(count))
     result: dict[str, Any] = {"records": f"{count:,}", "in": kind, "workers": workers}
-    result["made in s"] = time.perf_counter() - start
+    result["made in s"] = time.process_time() - start
     result["buffer MiB"] = items.nbytes / 2**20 if isinstance(items, SharedRecords) else None
     result["fingerprint s"] = spread(lambda: fingerprint(items), 1)
     places = range(0, count, max(1, count // 10_000))

@@ -79,6 +79,7 @@ from .transforms.resize import Resize as Resize
 from .transforms.resize import ResizeToFit as ResizeToFit
 from .transforms.resize import ResizeToTensor as ResizeToTensor
 from .transforms.resize import ToTensor as ToTensor
+from .walk import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from .walk import files_below as files_below
 from .weighted import RandomSubsetTrainingSampler as RandomSubsetTrainingSampler
 from .weighted import WeightedTrainingSampler as WeightedTrainingSampler

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from torch.utils.data import DataLoader
+from torch.utils.data._utils import signal_handling
 
-# In seconds: how long workers may take to end by themselves. One may be stuck in a sample, such as on a dead disk.
+# Seconds in which workers may end by themselves. A worker can hang in a sample, for example on a failing disk.
 GRACE = 5.0
 
 
@@ -40,11 +41,15 @@ class Batches(Iterator[Any]):
         self.close()
 
     def close(self) -> None:
-        """End the workers within a little more than `GRACE` seconds. Twice is once."""
+        """End the workers within a little more than `GRACE` seconds. A second call does nothing."""
         batches, self._batches = self._batches, None
         if batches is None or not self._workers:
             return
         atexit.unregister(self._at_exit)
+        # torch watches its workers' deaths, and would raise an error in the main thread for one that is killed here.
+        if batches._worker_pids_set:  # type: ignore[attr-defined]  # False where the batches are exhausted
+            signal_handling._remove_worker_pids(id(batches))
+            batches._worker_pids_set = False  # type: ignore[attr-defined]
         timer = threading.Timer(GRACE, self._kill)
         timer.daemon = True
         timer.start()
@@ -64,7 +69,7 @@ class Batches(Iterator[Any]):
 
 
 class _Close:
-    """Closes an iterator at the end of the program, without keeping it alive until then."""
+    """Closes an iterator at the end of the program; the weak reference does not keep it alive until then."""
 
     def __init__(self, batches: "weakref.ref[Batches]") -> None:
         self._batches = batches

@@ -1,4 +1,4 @@
-"""Feeds batches from worker processes: for ever from any step (training), or each item once (evaluation)."""
+"""Loaders with worker processes: endless from any step (training), or each item once (evaluation)."""
 
 import signal
 from collections.abc import Callable, Iterator, Sized
@@ -17,13 +17,13 @@ CollateFn = Callable[[list[Any]], Any]
 class TrainLoader:
     """An infinite loader that can start at any step.
 
-    Each iterator starts at the step of the last `seek` and ends the one before it. Workers and the memory they hold
-    live as long as an iterator: `close` ends them.
+    Each iterator starts at the step of the last `seek` and closes the previous iterator. Workers and their memory live
+    as long as the iterator: `close` ends them.
 
     Args:
-        dataset: takes a `Draw`; see MappedDataset.
-        batch_sampler: which samples this rank gets.
-        num_workers: processes that make batches ahead of time; 0 makes them in this one. The batches are the same.
+        dataset: indexed with a `Draw`; see MappedDataset.
+        batch_sampler: selects the samples of this rank.
+        num_workers: number of processes that prepare batches in advance; 0 uses this process. The batches are the same.
         seed: seed of the workers' own generators, >= 0; no sample of a MappedDataset depends on it.
         collate_fn: makes a batch of a list of samples.
         pin_memory: put batches into page-locked memory, for a faster copy to a GPU.
@@ -62,7 +62,7 @@ class TrainLoader:
         return list(draws) if items is None else [items[draw.index] for draw in draws]
 
     def seek(self, step: int) -> None:
-        """Let the next iterator start at `step` >= 0, at the cost of one epoch's order."""
+        """Make the next iterator start at `step` >= 0; the cost is that of one epoch's order."""
         self.batch_sampler.seek(step)
 
     def __iter__(self) -> Iterator[Any]:
@@ -113,12 +113,12 @@ def _data_loader(
         collate_fn=collate_fn,
         pin_memory=pin_memory,
         worker_init_fn=_ignore_signals,
-        # Without one, each iterator draws its workers' seed from the global generator.
+        # Without a generator, each iterator would draw its workers' seed from the global one and so change its state.
         generator=torch.Generator().manual_seed(seed),
     )
 
 
 def _ignore_signals(worker_id: int) -> None:
-    # A terminal and a scheduler send them to every process; the main one decides what they mean, and ends its workers.
+    # A terminal or a scheduler sends them to every process; only the main one acts on them, and ends its workers.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""The files below a folder, also behind links."""
+"""Lists the files below a folder, also through links."""
 
 import logging
 import os
@@ -7,12 +7,17 @@ from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
+# Of the files that are taken for images where a folder is read.
+IMAGE_SUFFIXES = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm",
+)  # fmt: skip
+
 
 def files_below(folder: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield the files in a folder and in the folders below it, by name; hidden ones are skipped.
 
-    Linked folders and files count as if they were there. A link to a folder that contains it is followed no second
-    time, and a link to nowhere is skipped with a warning.
+    Links to folders and files are followed. A link to a folder that contains it is followed only once, and a link whose
+    target is missing is skipped; both log a warning.
     """
     yield from _walk(Path(folder), ())
 

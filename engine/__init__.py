@@ -69,18 +69,20 @@ from .evaluation.evaluator import (
     DatasetEvaluators as DatasetEvaluators,
 )
 from .evaluation.evaluator import (
-    flatten_results_dict as flatten_results_dict,
-)
-from .evaluation.evaluator import (
     inference_context as inference_context,
 )
 from .evaluation.evaluator import (
     inference_on_dataset as inference_on_dataset,
 )
-from .evaluation.evaluator import (
+from .evaluation.gathered import ClassificationEvaluator as ClassificationEvaluator
+from .evaluation.gathered import GatheredEvaluator as GatheredEvaluator
+from .evaluation.results import (
+    flatten_results_dict as flatten_results_dict,
+)
+from .evaluation.results import (
     print_csv_format as print_csv_format,
 )
-from .evaluation.evaluator import (
+from .evaluation.results import (
     verify_results as verify_results,
 )
 from .hooks import (
@@ -146,6 +148,7 @@ from .hooks import (
 from .hooks import (
     ValidationLoss as ValidationLoss,
 )
+from .metrics import writers as writers
 from .metrics.events import (
     EventStorage as EventStorage,
 )
@@ -209,3 +212,6 @@ from .solver import (
 )
 from .train_loop import HookBase as HookBase
 from .train_loop import TrainerBase as TrainerBase
+
+# Where version 0.2 had them: `from steploop.engine.writers import JSONWriter` goes on working, with the same classes.
+sys.modules[f"{__name__}.writers"] = writers

@@ -22,13 +22,13 @@ def draw_boxes(
     """Return a copy of an RGB image with boxes on it, each with a tag of its name and score.
 
     Args:
-        image: stays as it is.
-        boxes: (N, 4) as (x1, y1, x2, y2), in pixels of the image; what lies outside of it is not seen.
-        labels: of each box, >= 0; equal ones have one colour.
-        names: of each box's tag, or, where there are labels, of each label.
-        scores: of each box, written in percent; where boxes overlap, the best is on top.
-        colours: of each box, such as "#d9463f", in place of those of the labels.
-        width: of the lines, in pixels.
+        image: it is not changed.
+        boxes: (N, 4) as (x1, y1, x2, y2), in pixels of the image; parts outside the image are not drawn.
+        labels: the label of each box, >= 0; boxes of one label have one colour.
+        names: the name in each box's tag; with `labels`, the name of each label.
+        scores: the score of each box, in 0..1, written in percent; the best box is drawn last, on top.
+        colours: the colour of each box, such as "#d9463f"; replaces the colours of the labels.
+        width: width of the lines, in pixels.
 
     Raises:
         ValueError: `boxes` has another shape, or one of the lists another length.

@@ -1,4 +1,4 @@
-"""Images that are decoded once, for all the workers of a loader."""
+"""A cache of decoded images in shared memory, for all workers of a loader."""
 
 import math
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -13,27 +13,26 @@ _WORD = 8  # bytes
 
 
 class ImageCache:
-    """Keeps images as they are before anything random happens to them: decoded, uint8, of known shapes.
+    """Stores images as they are before random augmentation: decoded, uint8, of known shapes.
 
-    Whichever process needs an image first makes it; all others, forked or spawned, read the same memory. The first
-    images of `keys` that fit are kept, the others are made anew each time: what is kept does not depend on the order of
-    reading, and the pixels do not depend on what is kept.
+    The first process that needs an image decodes it; all others, forked or spawned, read the same memory. The first
+    images of `keys` that fit are stored; the others are decoded again each time. So which images are stored does not
+    depend on the order of reading, and the pixels do not depend on what is stored.
 
-    The memory has no name, so that nothing is left of it when its last process is gone, however that ended: it lives as
-    long as the cache, in the process that made it, and as long as a loader's workers in those. With several ranks each
-    has its own. All of it is taken from shared memory (/dev/shm) at once, so that too little is an error here, and not
-    a crash an hour later.
+    The shared memory has no name, so the kernel frees it when the last process that uses it ends, also by a signal. It
+    lives as long as the cache in its process, and as long as the workers of a loader. Each rank has its own cache. All
+    memory is allocated (in /dev/shm) at once, so that a lack of memory is an error here, not a crash an hour later.
 
-    There is no lock. Before its words a kept image has their sum, which is compared at each reading (5 us for 256 x
-    128): an image that another process has not written to its end, because it still does or was killed, is none.
+    There is no lock. A checksum, the sum of its 64-bit words, is stored before each image and compared at each reading
+    (5 us for 256 x 128): an image that another process is still writing, or did not finish, is not used.
 
     Args:
-        keys: one for each image, hashable; equal keys stand for equal pixels.
-        shape: of every image, such as (C, H, W); or a list with a shape for each of the keys, where images differ.
-        mebibytes: the most memory that is taken, > 0; it is less where all images need less.
+        keys: one hashable key per image; images with equal keys have equal pixels.
+        shape: the shape of every image, such as (C, H, W); or a list with the shape of each image.
+        mebibytes: the largest amount of memory, > 0; less is allocated if all images need less.
 
     Raises:
-        ValueError: not one image fits.
+        ValueError: not even one image fits.
         RuntimeError: the machine has too little shared memory.
     """
 
@@ -55,21 +54,21 @@ class ImageCache:
 
     @property
     def capacity(self) -> int:
-        """Number of images that are kept, once all of them have been asked for."""
+        """Number of images that the cache can store."""
         return len(self._places)
 
     @property
     def nbytes(self) -> int:
-        """Memory that is taken, in bytes."""
+        """Size of the allocated memory, in bytes."""
         return self._arena.nbytes
 
     def get(self, key: Hashable, make: Callable[[], torch.Tensor]) -> torch.Tensor:
-        """Return the image of `key`; `make` is called if it is not kept yet, or never is.
+        """Return the image of `key`; `make` is called if the image is not stored yet, or does not fit into the cache.
 
-        The tensor is the kept memory itself: who changes it changes the image for everyone.
+        The tensor is the stored memory itself: do not change it in place, or the image changes in all processes.
 
         Raises:
-            ValueError: `make` returned something other than a uint8 tensor of the image's shape.
+            ValueError: `make` did not return a uint8 tensor of the image's shape.
         """
         place = self._places.get(key)
         if place is None:
@@ -87,7 +86,7 @@ class ImageCache:
 
 
 def _stamp(words: torch.Tensor) -> int:
-    """Return the sum of an image's words, and one more: an empty place, which is all zeros, is no black image."""
+    """Return the sum of an image's words plus 1, so that empty memory (all zeros) is not taken for a black image."""
     return int((words.sum() + 1).item())
 
 
@@ -96,7 +95,7 @@ def _words(shape: Shape) -> int:
 
 
 def _shapes_by_key(keys: Iterable[Hashable], shape: Shape | Sequence[Shape]) -> dict[Hashable, Shape]:
-    """Return the shape of each key, in their order; keys that come again are left out."""
+    """Return the shape of each key, in their order; repeated keys are skipped."""
     if all(isinstance(side, int) for side in shape):
         return dict(zip(keys, repeat(tuple(shape))))  # type: ignore[arg-type]
     keys = list(keys)

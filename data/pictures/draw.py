@@ -1,4 +1,4 @@
-"""Pictures for people: the palette, text, legends and tiles that all of them share."""
+"""The palette, text, legends and tiles that all drawn pictures share."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 PAPER, INK, FAINT, EMPTY, RULE = "#fbfbfc", "#1f2430", "#737b8c", "#eceef2", "#d5d9e0"
-# Colours that are told apart on a photograph, also by most people who see few colours.
+# Colours that can be distinguished on a photograph, also by most people with colour blindness.
 COLOURS = ("#4c7fd1", "#e0822f", "#2f9e5f", "#d9463f", "#8c62c4", "#b08b1e", "#2aa5a0", "#d65a9a")
 
 
@@ -21,7 +21,7 @@ def font(size: int) -> Font:
 
 
 def colour_of(label: int) -> str:
-    """Return one of COLOURS for a label >= 0; they come again after the last one."""
+    """Return one of COLOURS for a label >= 0; they repeat after the last one."""
     return COLOURS[label % len(COLOURS)]
 
 
@@ -37,7 +37,7 @@ def shorten(draw: ImageDraw.ImageDraw, text: str, width: float, text_font: Font)
 def draw_legend(
     draw: ImageDraw.ImageDraw, right: float, top: float, entries: Sequence[tuple[str, str]], *, radius: int = 4
 ) -> float:
-    """Write what colours mean, from right to left.
+    """Write the meaning of colours, from right to left.
 
     Args:
         draw: of the picture.

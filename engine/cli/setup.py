@@ -48,6 +48,7 @@ def setup_config(args: argparse.Namespace, *add_keys: Callable[[CfgNode], None])
     cfg = build_default_config()
     for add in add_keys:
         add(cfg)
+    args.default_config = cfg.to_dict()
     if args.config_file:
         cfg.merge_from_file(args.config_file)
     cfg.merge_from_list(args.opts)
@@ -101,7 +102,9 @@ def default_setup(cfg: CfgNode, args: argparse.Namespace) -> None:
     given = _as_given(cfg, args)
     if earlier and (changes := diff_configs(earlier, given)):
         logger.info("Changed in the config since:\n%s", format_diff(changes))
-    logger.info("Config:\n%s", cfg.dump())
+    changes = diff_configs(getattr(args, "default_config", {}), cfg)
+    logger.info("Config, where it differs from the defaults (--print-config prints all of it):\n%s", _as_lines(changes))
+    logger.debug("Config:\n%s", cfg.dump())
     begin_later(None)
     if not args.eval_only:
         why = " (it had no checkpoint to resume from)" if args.resume else ""
@@ -117,7 +120,7 @@ def default_setup(cfg: CfgNode, args: argparse.Namespace) -> None:
 
 
 def _take_folder(output_dir: Path, cfg: CfgNode, args: argparse.Namespace) -> bool:
-    """Take the folder for this process, and return True if the run in it goes on.
+    """Lock the folder for this process, and return True if the run in it is resumed.
 
     Raises:
         OSError: the folder cannot be made or written.
@@ -140,6 +143,10 @@ def _take_folder(output_dir: Path, cfg: CfgNode, args: argparse.Namespace) -> bo
             f"OUTPUT_DIR {output_dir} cannot be written ({reason}): choose another with --work-dir"
         ) from error
     return bool(args.resume and holds_checkpoint(output_dir))
+
+
+def _as_lines(changes: list[tuple[str, Any, Any]]) -> str:
+    return "\n".join(f"  {key}: {value!r}" for key, _, value in changes) or "  nowhere"
 
 
 def _as_given(cfg: CfgNode, args: argparse.Namespace) -> CfgNode:

@@ -7,6 +7,7 @@ from typing import Any
 from torch.profiler import ProfilerActivity, profile, supported_activities, tensorboard_trace_handler
 
 from ..distributed import comm
+from ..run.best_effort import BestEffort
 from ..train_loop import HookBase
 
 
@@ -38,35 +39,43 @@ class TorchProfiler(HookBase):
         self._activities = activities
         self._save_tensorboard = save_tensorboard
         self._profiler: profile | None = None
+        self._effort = BestEffort()
 
     def before_step(self) -> None:
         """Start, if this step is one of them."""
         if self._enable_predicate(self.trainer):
-            folder = self._output_dir / "log" / f"profiler-tensorboard-iter{self.trainer.iter}"
-            self._profiler = profile(
-                activities=supported_activities() if self._activities is None else self._activities,
-                on_trace_ready=tensorboard_trace_handler(str(folder), f"worker{comm.get_rank()}")
-                if self._save_tensorboard
-                else None,
-                record_shapes=True,
-                profile_memory=True,
-                with_stack=True,
-                with_flops=True,
-            )
-            self._profiler.start()
+            self._effort.attempt("a trace of the profiler", self._start)
 
     def after_step(self) -> None:
         """Write the trace."""
-        if self._profiler is None:
-            return
+        if self._profiler is not None:
+            self._effort.attempt("a trace of the profiler", self._write)
+
+    def after_train(self) -> None:
+        """Stop, where a step failed."""
+        if self._profiler is not None:
+            profiler, self._profiler = self._profiler, None
+            self._effort.attempt("a trace of the profiler", profiler.stop)
+        self._effort.report()
+
+    def _start(self) -> None:
+        folder = self._output_dir / "log" / f"profiler-tensorboard-iter{self.trainer.iter}"
+        self._profiler = profile(
+            activities=supported_activities() if self._activities is None else self._activities,
+            on_trace_ready=tensorboard_trace_handler(str(folder), f"worker{comm.get_rank()}")
+            if self._save_tensorboard
+            else None,
+            record_shapes=True,
+            profile_memory=True,
+            with_stack=True,
+            with_flops=True,
+        )
+        self._profiler.start()
+
+    def _write(self) -> None:
+        assert self._profiler is not None
         profiler, self._profiler = self._profiler, None
         profiler.stop()
         if not self._save_tensorboard and comm.is_main_process():
             self._output_dir.mkdir(parents=True, exist_ok=True)
             profiler.export_chrome_trace(str(self._output_dir / f"profiler-trace-iter{self.trainer.iter}.json"))
-
-    def after_train(self) -> None:
-        """Stop, where a step failed."""
-        if self._profiler is not None:
-            self._profiler.stop()
-            self._profiler = None

@@ -3,7 +3,7 @@
 import logging
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sized
+from collections.abc import Callable, Iterable, Sized
 from typing import Any
 
 import torch
@@ -14,9 +14,11 @@ from steploop.config.device import device_of
 from ..checkpoint import unwrap
 from ..distributed import comm
 from ..distributed.ddp import synchronize_buffers
-from ..evaluation.side_pass import at_rest, kept_buffers, side_pass
+from ..evaluation.samples import count_samples
+from ..evaluation.side_pass import at_rest, restored_buffers, side_pass
 from ..metrics.events import VALIDATION
 from ..metrics.losses import split_outputs, total
+from ..metrics.names import RESERVED, renamed
 from ..train_loop import HookBase
 
 logger = logging.getLogger(__name__)
@@ -92,7 +94,7 @@ class ValidationLoss(HookBase):
         """Return {name: [(mean over a batch, its samples), ...]} of this process's batches."""
         values: dict[str, list[Tensor]] = defaultdict(list)
         counts: dict[str, list[int]] = defaultdict(list)
-        with side_pass(self._model, self.trainer.iter), at_rest(self._model), kept_buffers(self._model):
+        with side_pass(self._model, self.trainer.iter), at_rest(self._model), restored_buffers(self._model):
             synchronize_buffers(self._model)
             for batch in self._data_loader:
                 count = self._num_samples(batch)
@@ -105,28 +107,9 @@ class ValidationLoss(HookBase):
         device = device_of(self._model).type
         with torch.autocast(device, self._precision, enabled=self._precision is not None):
             losses, metrics = split_outputs(self._model(batch))
-            return {"total_loss": total(losses), **(losses if len(losses) > 1 else {}), **metrics}
-
-
-def count_samples(batch: Any) -> int:
-    """Return the number of samples in a batch: a tensor's length, that of a dict's first value, or a list's.
-
-    A list or tuple of tensors of one length is taken for the parts of collated samples, such as [images, labels].
-
-    Raises:
-        TypeError: it is none of these.
-    """
-    if isinstance(batch, Tensor) and batch.ndim:
-        return len(batch)
-    if isinstance(batch, Mapping) and batch:
-        return count_samples(next(iter(batch.values())))
-    if isinstance(batch, list | tuple) and batch:
-        lengths = {len(part) if isinstance(part, Tensor) and part.ndim else None for part in batch}
-        return len(batch) if len(lengths) > 1 else lengths.pop() or len(batch)
-    raise TypeError(
-        f"cannot tell how many samples a batch of type {type(batch).__name__} has: give ValidationLoss a function "
-        "num_samples(batch)"
-    )
+            parts = {**(losses if len(losses) > 1 else {}), **metrics}
+            parts = {renamed(name, "the model") if name in RESERVED else name: value for name, value in parts.items()}
+            return {"total_loss": total(losses), **parts}
 
 
 def _weighted_mean(points: list[tuple[float, int]]) -> float:
