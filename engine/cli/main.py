@@ -10,6 +10,7 @@ from ..defaults.trainer import DefaultTrainer
 from ..distributed.launch import launch
 from .arguments import default_argument_parser
 from .errors import clear_errors
+from .mm_family import Translate, add_mm_arguments, setup_mm_config
 from .setup import default_setup, setup_config
 
 
@@ -17,6 +18,8 @@ def main(
     trainer: type[DefaultTrainer],
     *add_config: Callable[[CfgNode], None],
     description: str | None = None,
+    from_mm: Translate | None = None,
+    change_args: Callable[[argparse.Namespace], None] | None = None,
     argv: Sequence[str] | None = None,
 ) -> None:
     """Read the command line, and train or evaluate in as many processes as it asks for.
@@ -32,17 +35,28 @@ def main(
         trainer: the class of the trainer; new processes import it by name, so it stands at the top of a module.
         add_config: functions that add the project's keys to the config.
         description: the text above the flags in ``--help``; by default the first line of the trainer's docstring.
+        from_mm: for a project that also reads configs of MMDetection's family: see `setup_mm_config`.
+        change_args: changes the parsed arguments before the config is made from them.
         argv: the command line; by default that of this program.
 
     Raises:
         SystemExit: the run was interrupted (REQUEUE_EXIT_CODE), or the command line or the config is wrong.
         RankError: one of several processes failed.
     """
+
+    def add_all(cfg: CfgNode) -> None:
+        for add in add_config:
+            add(cfg)
+
     with clear_errors():
         parser = default_argument_parser()
         parser.description = description or (inspect.getdoc(trainer) or "").partition("\n")[0]
+        if from_mm is not None:
+            add_mm_arguments(parser)
         args = parser.parse_args(argv)
-        cfg = setup_config(args, *add_config)
+        if change_args is not None:
+            change_args(args)
+        cfg = setup_mm_config(args, add_all, from_mm) if from_mm is not None else setup_config(args, add_all)
         launch(
             _run,
             args.num_gpus,
