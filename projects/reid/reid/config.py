@@ -82,6 +82,29 @@ def add_reid_config(cfg: CN) -> None:
     cfg.TEST.MEMORY_MIB = 512
     # Orientations in which an image is looked at: 1, 2 (also upside down) or 4 (each quarter turn).
     cfg.TEST.TURNS = 1
+    # Also look at the mirrored image, and take the mean of both embeddings.
+    cfg.TEST.FLIP = CN()
+    cfg.TEST.FLIP.ENABLED = False
+    # Query expansion: each feature becomes the mean of its QE_K nearest (itself among them), weighted by the similarity
+    # to the power of ALPHA, QE_TIME times. With RERANK too, figures often fall.
+    cfg.TEST.AQE = CN()
+    cfg.TEST.AQE.ENABLED = False
+    cfg.TEST.AQE.QE_TIME = 1
+    cfg.TEST.AQE.QE_K = 5
+    cfg.TEST.AQE.ALPHA = 3.0
+    # k-reciprocal re-ranking (arXiv:1701.08398): LAMBDA is the share of the original distance.
+    cfg.TEST.RERANK = CN()
+    cfg.TEST.RERANK.ENABLED = False
+    cfg.TEST.RERANK.K1 = 20
+    cfg.TEST.RERANK.K2 = 6
+    cfg.TEST.RERANK.LAMBDA = 0.3
+    # Also measure the share of pairs of one identity that is accepted where 1e-4, 1e-3 and 1e-2 of the others are.
+    cfg.TEST.ROC = CN()
+    cfg.TEST.ROC.ENABLED = False
+    # "standard" (Market-1501), "single-shot" (CUHK03's first one) or "redrawn" (VehicleID): the last two are means over
+    # NUM_DRAWS random galleries, the same ones in every run.
+    cfg.TEST.PROTOCOL = "standard"
+    cfg.TEST.NUM_DRAWS = 10
     # How many queries are drawn in the picture of ranked retrievals; 0 draws none.
     cfg.TEST.VIS_QUERIES = 6
     cfg.SOLVER.OPT = "Adam"

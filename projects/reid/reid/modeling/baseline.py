@@ -27,6 +27,7 @@ class Baseline(nn.Module):
         pixel_std: standard deviation of each channel, in 0..255.
         test_turns: in how many orientations (1, 2 or 4) an image is looked at in eval mode; if there are several, the
             normalised embeddings are put side by side.
+        test_flip: in eval mode, return the mean of the embeddings of the image and of the mirrored one.
 
     Raises:
         ValueError: `test_turns` is another number.
@@ -45,11 +46,13 @@ class Baseline(nn.Module):
         pixel_mean: Sequence[float],
         pixel_std: Sequence[float],
         test_turns: int = 1,
+        test_flip: bool = False,
     ) -> None:
         super().__init__()
         if test_turns not in (1, 2, 4):
             raise ValueError(f"TEST.TURNS is 1, 2 or 4 orientations of an image; got {test_turns}")
         self.test_turns = test_turns
+        self.test_flip = test_flip
         self.backbone = backbone
         self.heads = heads
         self._feature = backbone.last_output
@@ -69,6 +72,7 @@ class Baseline(nn.Module):
             "pixel_mean": cfg.MODEL.PIXEL_MEAN,
             "pixel_std": cfg.MODEL.PIXEL_STD,
             "test_turns": cfg.TEST.TURNS,
+            "test_flip": cfg.TEST.FLIP.ENABLED,
         }
 
     def forward(self, batch: Mapping[str, Any]) -> Tensor | tuple[Losses, Losses]:
@@ -101,10 +105,16 @@ class Baseline(nn.Module):
 
     def _embed(self, images: Tensor) -> Tensor:
         if self.test_turns == 1:
-            return self.heads(self._feature_map(images))
+            return self._embed_upright(images)
         quarters = range(0, 4, 4 // self.test_turns)
-        turned = [self.heads(self._feature_map(torch.rot90(images, quarter, dims=(2, 3)))) for quarter in quarters]
+        turned = [self._embed_upright(torch.rot90(images, quarter, dims=(2, 3))) for quarter in quarters]
         return torch.cat([nn.functional.normalize(embedding) for embedding in turned], dim=1)
+
+    def _embed_upright(self, images: Tensor) -> Tensor:
+        embedding: Tensor = self.heads(self._feature_map(images))
+        if not self.test_flip:
+            return embedding
+        return (embedding + self.heads(self._feature_map(images.flip(3)))) / 2
 
     def normalize(self, images: Tensor) -> Tensor:
         """Return images (B, 3, H, W) in 0..255 as floats with zero mean and unit deviation, on the model's device."""

@@ -208,3 +208,13 @@ def test_an_image_can_be_looked_at_in_several_orientations():
     cfg.TEST.TURNS = 3
     with pytest.raises(ValueError, match="TEST.TURNS is 1, 2 or 4"):
         build_model(cfg)
+
+
+def test_the_mirrored_image_counts_as_much():
+    model, batch = tiny("TEST.FLIP.ENABLED", True).eval(), make_batch()
+    plain = tiny().eval()
+    plain.load_state_dict(model.state_dict())
+    with torch.no_grad():
+        both = [plain({"images": images}) for images in (batch["images"], batch["images"].flip(3))]
+        torch.testing.assert_close(model(batch), (both[0] + both[1]) / 2)
+    assert not torch.equal(*both)
