@@ -57,8 +57,13 @@ def get_cfg() -> CN:
     cfg.DATALOADER.REPEAT_SQRT = True
     # RandomSubsetTrainingSampler: the share of the items that is trained on.
     cfg.DATALOADER.RANDOM_SUBSET_RATIO = 1.0
-    # Batches of upright images only, and of wide ones only; with TrainingSampler.
+    # Batches of upright images only, and of wide ones only; with any sampler.
     cfg.DATALOADER.ASPECT_RATIO_GROUPING = False
+    # Fields of the items: the label for RepeatFactorTrainingSampler, the weight for WeightedTrainingSampler, width
+    # and height for ASPECT_RATIO_GROUPING.
+    cfg.DATALOADER.LABEL_FIELD = "label"
+    cfg.DATALOADER.WEIGHT_FIELD = "weight"
+    cfg.DATALOADER.SIZE_FIELDS = ("width", "height")
     cfg.SOLVER = _solver()
     cfg.TEST = CN()
     # Iterations between two evaluations; 0 means only at the end.

@@ -1,80 +1,85 @@
 """The stream of samples: catalog, samplers, transforms and loaders."""
 
-from .build_sampler import SAMPLER_REGISTRY, build_train_sampler
-from .cache import ImageCache
-from .catalog import Catalog, DatasetCatalog, datasets_root
-from .collate import collate
-from .from_config import build_train_loader, test_loader_from_config, train_loader_from_config
-from .grouped import GroupSampler, aspect_ratio_groups
-from .image import read_image
-from .loader import TrainLoader, build_test_loader
-from .mapped import MappedDataset, SampleError
-from .prefetch import Prefetcher, is_on_gpu, map_tensors
-from .repeat_factor import RepeatFactorTrainingSampler, repeat_factors
-from .resize import Resize, ResizeToTensor, ToTensor
-from .samplers import InferenceSampler, StepBatchSampler, TrainingSampler, check_multiple
-from .stream import Draw, StreamSampler, check_seed, run_rng, sample_rng
-from .transforms import (
-    Compose,
-    Pad,
-    RandomAffine,
-    RandomCrop,
-    RandomErasing,
-    RandomFlip,
-    Seeded,
-    Transform,
-)
-from .weighted import RandomSubsetTrainingSampler, WeightedTrainingSampler
-from .wrappers import ClassBalancedDataset, ConcatDataset, RandomSubset, RepeatDataset, Subset
-
-__all__ = [
-    "SAMPLER_REGISTRY",
-    "Catalog",
-    "ClassBalancedDataset",
-    "Compose",
-    "ConcatDataset",
-    "DatasetCatalog",
-    "Draw",
-    "GroupSampler",
-    "ImageCache",
-    "InferenceSampler",
-    "MappedDataset",
-    "Pad",
-    "Prefetcher",
-    "RandomAffine",
-    "RandomCrop",
-    "RandomErasing",
-    "RandomFlip",
-    "RandomSubset",
-    "RandomSubsetTrainingSampler",
-    "RepeatDataset",
-    "RepeatFactorTrainingSampler",
-    "Resize",
-    "ResizeToTensor",
-    "SampleError",
-    "Seeded",
-    "StepBatchSampler",
-    "StreamSampler",
-    "Subset",
-    "ToTensor",
-    "TrainLoader",
-    "Transform",
-    "TrainingSampler",
-    "WeightedTrainingSampler",
-    "aspect_ratio_groups",
-    "build_test_loader",
-    "build_train_loader",
-    "build_train_sampler",
-    "check_multiple",
-    "check_seed",
-    "collate",
-    "datasets_root",
-    "is_on_gpu",
-    "map_tensors",
-    "read_image",
-    "repeat_factors",
-    "run_rng",
-    "sample_rng",
-    "test_loader_from_config",
-    "train_loader_from_config",
-]
+from .batch_tensors import move_batch as move_batch
+from .batch_tensors import tensors_of as tensors_of
+from .build_sampler import SAMPLER_REGISTRY as SAMPLER_REGISTRY
+from .build_sampler import build_train_sampler as build_train_sampler
+from .build_sampler import fields_of as fields_of
+from .catalog import Catalog as Catalog
+from .catalog import DatasetCatalog as DatasetCatalog
+from .catalog import datasets_root as datasets_root
+from .collate import collate as collate
+from .forwarding import ForwardingLoader as ForwardingLoader
+from .from_config import build_train_loader as build_train_loader
+from .from_config import test_loader_from_config as test_loader_from_config
+from .from_config import train_loader_from_config as train_loader_from_config
+from .grouped import GroupedSampler as GroupedSampler
+from .grouped import GroupSampler as GroupSampler
+from .grouped import aspect_ratio_groups as aspect_ratio_groups
+from .items import Items as Items
+from .loader import CollateFn as CollateFn
+from .loader import TrainLoader as TrainLoader
+from .loader import build_test_loader as build_test_loader
+from .mapped import MappedDataset as MappedDataset
+from .mapped import Mapper as Mapper
+from .mapped import SampleError as SampleError
+from .mapped import StepMapper as StepMapper
+from .overfit import OverfitLoader as OverfitLoader
+from .pictures.cache import ImageCache as ImageCache
+from .pictures.reading import image_size as image_size
+from .pictures.reading import read_image as read_image
+from .prefetch import Prefetcher as Prefetcher
+from .prefetch import is_on_gpu as is_on_gpu
+from .prefetch import map_tensors as map_tensors
+from .records import SharedRecords as SharedRecords
+from .records import as_records as as_records
+from .repeat_factor import RepeatFactorTrainingSampler as RepeatFactorTrainingSampler
+from .repeat_factor import repeat_factors as repeat_factors
+from .samplers import InferenceSampler as InferenceSampler
+from .samplers import StepBatchSampler as StepBatchSampler
+from .samplers import TrainingSampler as TrainingSampler
+from .samplers import check_multiple as check_multiple
+from .stream import Draw as Draw
+from .stream import Place as Place
+from .stream import StreamSampler as StreamSampler
+from .stream import check_seed as check_seed
+from .stream import run_rng as run_rng
+from .stream import sample_rng as sample_rng
+from .stream import step_rng as step_rng
+from .transforms.affine import RandomAffine as RandomAffine
+from .transforms.base import Compose as Compose
+from .transforms.base import FixedTransform as FixedTransform
+from .transforms.base import ImageTransform as ImageTransform
+from .transforms.base import Transform as Transform
+from .transforms.colour import ColorJitter as ColorJitter
+from .transforms.crop import CenterCrop as CenterCrop
+from .transforms.crop import Pad as Pad
+from .transforms.crop import PadToMultiple as PadToMultiple
+from .transforms.crop import RandomCrop as RandomCrop
+from .transforms.crop import RandomFlip as RandomFlip
+from .transforms.crop import RandomResizedCrop as RandomResizedCrop
+from .transforms.erasing import RandomErasing as RandomErasing
+from .transforms.foreign import Seeded as Seeded
+from .transforms.geometry import Geometry as Geometry
+from .transforms.geometry import GeometryList as GeometryList
+from .transforms.geometry import NoGeometry as NoGeometry
+from .transforms.geometry import PixelGeometry as PixelGeometry
+from .transforms.images import AnyImage as AnyImage
+from .transforms.images import Size as Size
+from .transforms.images import size_of as size_of
+from .transforms.moves import CropGeometry as CropGeometry
+from .transforms.moves import FlipGeometry as FlipGeometry
+from .transforms.moves import PadGeometry as PadGeometry
+from .transforms.moves import ResizeGeometry as ResizeGeometry
+from .transforms.moves import WarpGeometry as WarpGeometry
+from .transforms.resize import Resize as Resize
+from .transforms.resize import ResizeToFit as ResizeToFit
+from .transforms.resize import ResizeToTensor as ResizeToTensor
+from .transforms.resize import ToTensor as ToTensor
+from .weighted import RandomSubsetTrainingSampler as RandomSubsetTrainingSampler
+from .weighted import WeightedTrainingSampler as WeightedTrainingSampler
+from .wrappers import ClassBalancedDataset as ClassBalancedDataset
+from .wrappers import ConcatDataset as ConcatDataset
+from .wrappers import RandomSubset as RandomSubset
+from .wrappers import RepeatDataset as RepeatDataset
+from .wrappers import Subset as Subset

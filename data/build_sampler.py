@@ -1,46 +1,46 @@
 """The sampler that a config names."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from steploop.config import CfgNode, Registry
 
-from .grouped import GroupSampler, aspect_ratio_groups
+from .grouped import GroupedSampler, GroupSampler, aspect_ratio_groups
 from .repeat_factor import RepeatFactorTrainingSampler, repeat_factors
 from .samplers import TrainingSampler
 from .stream import StreamSampler
 from .weighted import RandomSubsetTrainingSampler, WeightedTrainingSampler
 
 SAMPLER_REGISTRY = Registry("SAMPLER")
-"""Functions ``(cfg, items, seed) -> StreamSampler`` by the names of DATALOADER.SAMPLER_TRAIN."""
+"""Functions ``(cfg, items, seed) -> StreamSampler`` by the names of DATALOADER.SAMPLER_TRAIN; projects add theirs."""
+
+Sizes = Callable[[], Sequence[tuple[float, float]]]
 
 
-def build_train_sampler(cfg: CfgNode, items: Sequence[Any], seed: int) -> StreamSampler:
-    """Return the sampler that DATALOADER.SAMPLER_TRAIN names, or the one of DATALOADER.ASPECT_RATIO_GROUPING.
+def build_train_sampler(cfg: CfgNode, items: Sequence[Any], seed: int, *, sizes: Sizes | None = None) -> StreamSampler:
+    """Return the sampler that DATALOADER.SAMPLER_TRAIN names; with ASPECT_RATIO_GROUPING, in batches of one group.
 
     Args:
         cfg: the config.
-        items: the data set. Some samplers look at a field of its items, which are dicts: "label", "weight", or "width"
-            and "height".
+        items: the data set. Some samplers look at a field of its items, which are dicts or have attributes: the field
+            DATALOADER.LABEL_FIELD or WEIGHT_FIELD, or for the grouping the two of SIZE_FIELDS.
         seed: of all orders, >= 0.
+        sizes: returns the (width, height) of each item, where the items do not have them; only called to group.
 
     Raises:
         KeyError: no sampler has that name.
         ValueError: the items lack the field that the sampler looks at, or an option of it is out of range.
     """
-    name = cfg.DATALOADER.SAMPLER_TRAIN
+    build: Callable[..., StreamSampler] = SAMPLER_REGISTRY.get(cfg.DATALOADER.SAMPLER_TRAIN)
+    sampler = build(cfg, items, seed)
     if not cfg.DATALOADER.ASPECT_RATIO_GROUPING:
-        build: Callable[..., StreamSampler] = SAMPLER_REGISTRY.get(name)
-        return build(cfg, items, seed)
-    if name != "TrainingSampler":
-        raise ValueError(
-            "DATALOADER.ASPECT_RATIO_GROUPING orders the whole data set, so it goes with DATALOADER.SAMPLER_TRAIN "
-            f"'TrainingSampler' only, not with {name!r}"
-        )
-    sizes = list(zip(_field(items, "width"), _field(items, "height")))
-    return GroupSampler(aspect_ratio_groups(sizes), cfg.SOLVER.IMS_PER_BATCH, seed=seed)
+        return sampler
+    groups = aspect_ratio_groups(_sizes(cfg, items) if sizes is None else sizes())
+    if type(sampler) is TrainingSampler:  # each epoch has all items, which GroupSampler keeps true
+        return GroupSampler(groups, cfg.SOLVER.IMS_PER_BATCH, seed=seed)
+    return GroupedSampler(sampler, groups, cfg.SOLVER.IMS_PER_BATCH)
 
 
 @SAMPLER_REGISTRY.register(name="TrainingSampler")
@@ -51,16 +51,18 @@ def build_training_sampler(cfg: CfgNode, items: Sequence[Any], seed: int) -> Str
 
 @SAMPLER_REGISTRY.register(name="RepeatFactorTrainingSampler")
 def build_repeat_factor_sampler(cfg: CfgNode, items: Sequence[Any], seed: int) -> StreamSampler:
-    """Return the stream that repeats items with a rare "label", by DATALOADER.REPEAT_THRESHOLD and REPEAT_SQRT."""
+    """Return the stream that repeats items with a rare label, by DATALOADER.REPEAT_THRESHOLD and REPEAT_SQRT."""
     options = cfg.DATALOADER
-    factors = repeat_factors(_field(items, "label"), options.REPEAT_THRESHOLD, sqrt=options.REPEAT_SQRT)
+    labels = fields_of(items, options.LABEL_FIELD, "DATALOADER.LABEL_FIELD")
+    factors = repeat_factors(labels, options.REPEAT_THRESHOLD, sqrt=options.REPEAT_SQRT)
     return RepeatFactorTrainingSampler(factors, seed=seed)
 
 
 @SAMPLER_REGISTRY.register(name="WeightedTrainingSampler")
 def build_weighted_sampler(cfg: CfgNode, items: Sequence[Any], seed: int) -> StreamSampler:
-    """Return the stream that draws each item as often as its "weight" says."""
-    return WeightedTrainingSampler(np.array(_field(items, "weight"), dtype=np.float64), seed=seed)
+    """Return the stream that draws each item as often as its weight says."""
+    weights = fields_of(items, cfg.DATALOADER.WEIGHT_FIELD, "DATALOADER.WEIGHT_FIELD")
+    return WeightedTrainingSampler(np.array(weights, dtype=np.float64), seed=seed)
 
 
 @SAMPLER_REGISTRY.register(name="RandomSubsetTrainingSampler")
@@ -69,16 +71,33 @@ def build_random_subset_sampler(cfg: CfgNode, items: Sequence[Any], seed: int) -
     return RandomSubsetTrainingSampler(len(items), cfg.DATALOADER.RANDOM_SUBSET_RATIO, seed=seed)
 
 
-def _field(items: Sequence[Any], name: str) -> list[Any]:
-    """Return a field of each item; a 0-d tensor or numpy scalar as a number."""
+def fields_of(items: Sequence[Any], name: str, key: str) -> list[Any]:
+    """Return a field of each item, ``item[name]`` of a mapping or else ``item.name``; a 0-d tensor as a number.
+
+    Args:
+        items: mappings, or objects such as named tuples.
+        name: of the field.
+        key: of the config, which the error names.
+
+    Raises:
+        ValueError: an item has no such field.
+    """
     values = []
     for index, item in enumerate(items):
         try:
-            value = item[name]
-        except (KeyError, TypeError, IndexError):
+            value = item[name] if isinstance(item, Mapping) else getattr(item, name)
+        except (KeyError, AttributeError):
             raise ValueError(
-                f"the sampler needs a field {name!r} of each item, a dict; item {index} is {item!r:.200} "
-                "(DATALOADER.SAMPLER_TRAIN)"
+                f"the sampler needs a field {name!r} of each item, a dict or named tuple; item {index} is "
+                f"{item!r:.200} ({key} names the field, DATALOADER.SAMPLER_TRAIN the sampler)"
             ) from None
         values.append(value.item() if hasattr(value, "item") and getattr(value, "ndim", 1) == 0 else value)
     return values
+
+
+def _sizes(cfg: CfgNode, items: Sequence[Any]) -> list[tuple[float, float]]:
+    key = "DATALOADER.SIZE_FIELDS"
+    if len(cfg.DATALOADER.SIZE_FIELDS) != 2:
+        raise ValueError(f"expected two names in {key}, of the width and the height; got {cfg.DATALOADER.SIZE_FIELDS}")
+    width, height = (fields_of(items, name, key) for name in cfg.DATALOADER.SIZE_FIELDS)
+    return list(zip(width, height))

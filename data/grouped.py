@@ -60,3 +60,63 @@ class GroupSampler(StreamSampler):
             whole = -(-len(members) // self.batch_size) * self.batch_size
             batches.append(np.resize(rng.permutation(members), whole).reshape(-1, self.batch_size))
         return rng.permutation(np.concatenate(batches)).reshape(-1)
+
+
+class GroupedSampler(StreamSampler):
+    """Another sampler's stream, its samples rearranged within each epoch so that a batch holds one group only.
+
+    A batch is there when its last sample is drawn, so batches keep the order of the stream. An epoch has as many
+    batches as the samples of the stream fill. At its end, what is left of a group is filled up with the group's first
+    samples of the epoch, the largest rest first; rests for which there is no batch are left out, others in the next
+    epoch. What belongs together (`group_size`) stays together, in the group of most of its items; where a
+    group has less of it than a batch holds, the same comes twice in a batch.
+
+    The *global* batch is of one group, as for GroupSampler, which shows every item in each epoch.
+
+    Args:
+        sampler: the stream.
+        groups: the group of each item.
+        batch_size: samples of one optimizer step, over all ranks and micro-batches.
+
+    Raises:
+        ValueError: there is not a group for each item, or the batch size is no multiple of the sampler's `group_size`.
+    """
+
+    def __init__(
+        self, sampler: StreamSampler, groups: Sequence[int] | Sequence[str] | np.ndarray, batch_size: int
+    ) -> None:
+        super().__init__(sampler.size, sampler.seed)
+        if len(groups) != sampler.size:
+            raise ValueError(f"expected a group for each of the {sampler.size} items, got {len(groups)}")
+        if batch_size < 1 or batch_size % sampler.group_size:
+            raise ValueError(f"expected a batch size that is a multiple of {sampler.group_size}, got {batch_size}")
+        self.sampler = sampler
+        self.batch_size = batch_size
+        self.group_size = sampler.group_size
+        names, self._groups = np.unique(np.asarray(groups), return_inverse=True)
+        self._num_groups = len(names)
+
+    @property
+    def epoch_length(self) -> int:
+        """Number of samples in an epoch: the batches that the sampler's epoch fills, the last one filled up."""
+        assert self.batch_size is not None
+        return -(-self.sampler.epoch_length // self.batch_size) * self.batch_size
+
+    def draw_order(self, rng: np.random.Generator) -> np.ndarray:
+        """Return one epoch: batch b is at [b * batch_size, (b + 1) * batch_size)."""
+        assert self.batch_size is not None
+        units = self.sampler.draw_order(rng).reshape(-1, self.group_size)
+        votes = (self._groups[units][..., None] == np.arange(self._num_groups)).sum(axis=1)
+        groups, per_batch = votes.argmax(axis=1), self.batch_size // self.group_size
+        whole, rests = [], []
+        for group in range(self._num_groups):
+            members = np.flatnonzero(groups == group)
+            rest = len(members) % per_batch
+            whole.append(members[: len(members) - rest].reshape(-1, per_batch))
+            if rest:
+                rests.append((rest, np.resize(np.roll(members, rest), per_batch)))
+        batches = np.concatenate(whole)
+        batches = batches[np.argsort(batches[:, -1])]
+        missing = self.epoch_length // self.batch_size - len(batches)
+        rests.sort(key=lambda pair: -pair[0])
+        return units[np.concatenate([batches.reshape(-1), *(batch for _, batch in rests[:missing])])].reshape(-1)

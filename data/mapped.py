@@ -1,12 +1,13 @@
 """A data set whose samples are computed from an item and that sample's own random numbers."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from torch.utils.data import Dataset
 
-from .stream import Draw, check_seed, sample_rng
+from .stream import Draw, Place, check_seed, sample_rng
 
 # Few enough that not much is held beside the samples, were it photographs; more makes nothing faster.
 _TOGETHER = 8
@@ -14,6 +15,30 @@ _TOGETHER = 8
 
 class SampleError(ValueError):
     """A sample could not be made. The message names its item; the cause is the mapper's own error."""
+
+
+class StepMapper(ABC):
+    """A mapper that also knows where its sample stands: what a whole batch shares is drawn from its step.
+
+    For example, one image scale for all samples of ten steps::
+
+        def __call__(self, item, rng, place):
+            resize = self.resize.draw(size, place.step_rng(period=10))
+    """
+
+    @abstractmethod
+    def __call__(self, item: Any, rng: np.random.Generator, place: Place) -> Any:
+        """Return the sample of an item.
+
+        Args:
+            item: of the data set.
+            rng: the sample's own random numbers.
+            place: has the step, and random numbers that all samples of the step share.
+        """
+
+
+Mapper = Callable[[Any, np.random.Generator], Any] | StepMapper
+"""``mapper(item, rng) -> sample``, or a StepMapper."""
 
 
 class MappedDataset(Dataset[Any]):
@@ -27,12 +52,21 @@ class MappedDataset(Dataset[Any]):
         mapper: ``mapper(item, rng) -> sample``; all its randomness comes from `rng`. Worker processes started by
             another method than fork need it to be picklable: a function or object of a module, not a lambda.
         seed: seed of the samples' random numbers, >= 0.
+        batch_size: samples of one optimizer step over all ranks and micro-batches; only a StepMapper needs it.
+
+    Raises:
+        ValueError: the mapper is a StepMapper, and there is no batch size >= 1.
     """
 
-    def __init__(self, items: Sequence[Any], mapper: Callable[[Any, np.random.Generator], Any], seed: int = 0) -> None:
+    def __init__(self, items: Sequence[Any], mapper: Mapper, seed: int = 0, *, batch_size: int | None = None) -> None:
+        if isinstance(mapper, StepMapper) and (batch_size is None or batch_size < 1):
+            raise ValueError(
+                f"a StepMapper needs the batch size, to know its step: expected one >= 1, got {batch_size}"
+            )
         self.items = items
         self.mapper = mapper
         self.seed = check_seed(seed)
+        self.batch_size = batch_size
 
     def __len__(self) -> int:
         return len(self.items)
@@ -47,12 +81,19 @@ class MappedDataset(Dataset[Any]):
         index, position = draw if isinstance(draw, Draw) else (draw, draw)
         item = self.items[index]
         try:
-            return self.mapper(item, sample_rng(self.seed, position))
+            return self._map(item, position)
         except Exception as error:
             raise SampleError(
                 f"item {index} of the data set, {item!r}, gave no sample at position {position}: "
                 f"{type(error).__name__}: {error}"
             ) from error
+
+    def _map(self, item: Any, position: int) -> Any:
+        rng = sample_rng(self.seed, position)
+        if isinstance(self.mapper, StepMapper):
+            assert self.batch_size is not None
+            return self.mapper(item, rng, Place(self.seed, position, self.batch_size))
+        return self.mapper(item, rng)
 
     def __getitems__(self, draws: Sequence[Draw]) -> list[Any]:
         """Return several samples; a DataLoader asks for each batch so.

@@ -7,6 +7,8 @@ import torch
 
 from steploop.config import CfgNode, resolve_device
 
+from .batch_tensors import move_batch, tensors_of
+from .forwarding import ForwardingLoader
 from .loader import TrainLoader
 
 
@@ -28,7 +30,7 @@ def is_on_gpu(cfg: CfgNode) -> bool:
     return resolve_device(cfg.MODEL.DEVICE).type == "cuda"
 
 
-class Prefetcher:
+class Prefetcher(ForwardingLoader):
     """A loader whose batches lie on a CUDA device.
 
     While a batch is worked on, the next one is copied on a stream of its own. The copy waits for nothing and nothing
@@ -37,44 +39,16 @@ class Prefetcher:
     the loader raises for a batch is raised when that batch is asked for, not before.
 
     Args:
-        loader: an endless one; its batches are tensors, in dicts, lists and tuples, with anything else between.
+        loader: an endless one; its batches are tensors in any containers, see `move_batch`.
         device: a CUDA device; without an index, the process's current one.
     """
 
     def __init__(self, loader: TrainLoader, device: torch.device) -> None:
-        self.loader = loader
+        super().__init__(loader)
         self.device = device
         self._batches: _Ahead | None = None
         # One for all iterators: the memory of a batch stays with its stream.
         self._stream: torch.cuda.Stream | None = None
-
-    @property
-    def dataset(self) -> Any:
-        """The data set of the loader."""
-        return self.loader.dataset
-
-    @property
-    def batch_sampler(self) -> Any:
-        """The batch sampler of the loader."""
-        return self.loader.batch_sampler
-
-    @property
-    def batch_size(self) -> int:
-        """Samples of one optimizer step over all ranks and micro-batches."""
-        return self.loader.batch_size
-
-    @property
-    def epoch_length(self) -> int:
-        """Samples of one epoch over all ranks."""
-        return self.loader.epoch_length
-
-    def items_at(self, step: int) -> list[Any]:
-        """Return the items of this rank's part of a step's batch, without reading them."""
-        return self.loader.items_at(step)
-
-    def seek(self, step: int) -> None:
-        """Let the next iterator start at `step` >= 0."""
-        self.loader.seek(step)
 
     def __iter__(self) -> Iterator[Any]:
         self.close()
@@ -88,7 +62,7 @@ class Prefetcher:
         if self._batches is not None:
             self._batches.close()
             self._batches = None
-        self.loader.close()
+        super().close()
 
 
 class _Ahead(Iterator[Any]):
@@ -109,7 +83,8 @@ class _Ahead(Iterator[Any]):
         stream.wait_stream(self._stream)
         # Another stream allocated the tensors. Without this their memory would be given to a later batch as soon as
         # they are dropped, though kernels still read it.
-        map_tensors(lambda tensor: tensor.record_stream(stream), batch)
+        for tensor in tensors_of(batch):
+            tensor.record_stream(stream)
         self._fetched = self._fetch()
         return batch
 
@@ -123,7 +98,7 @@ class _Ahead(Iterator[Any]):
         except Exception as error:
             return None, error
         with torch.cuda.stream(self._stream):
-            return map_tensors(lambda tensor: tensor.to(self._device, non_blocking=True), batch), None
+            return move_batch(batch, self._device), None
 
 
 def map_tensors(function: Callable[[torch.Tensor], Any], batch: Any) -> Any:

@@ -6,7 +6,34 @@ from typing import NamedTuple
 import numpy as np
 
 # What a generator is for is a part of its key: the order of epoch 3 must not share its numbers with sample 3.
-_SAMPLE, _EPOCH, _RUN = 0, 1, 2
+_SAMPLE, _EPOCH, _RUN, _STEP = 0, 1, 2, 3
+
+
+class Place(NamedTuple):
+    """Where in the stream a sample stands; see StepMapper.
+
+    Attributes:
+        seed: the run's seed, >= 0.
+        position: place in the global stream, >= 0.
+        batch_size: samples of one optimizer step over all ranks and micro-batches.
+    """
+
+    seed: int
+    position: int
+    batch_size: int
+
+    @property
+    def step(self) -> int:
+        """The optimizer step, from 0, of whose batch the sample is a part."""
+        return self.position // self.batch_size
+
+    def step_rng(self, period: int = 1) -> np.random.Generator:
+        """Return random numbers that are the same for all samples of a step, on every rank.
+
+        Args:
+            period: steps in a row that get the same numbers, >= 1.
+        """
+        return step_rng(self.seed, self.step // period)
 
 
 class Draw(NamedTuple):
@@ -29,6 +56,11 @@ def sample_rng(seed: int, position: int) -> np.random.Generator:
     return _generator(seed, _SAMPLE, position)
 
 
+def step_rng(seed: int, step: int) -> np.random.Generator:
+    """Return the random numbers of what all samples of a step share, such as the size of its images; both >= 0."""
+    return _generator(seed, _STEP, step)
+
+
 def run_rng(seed: int) -> np.random.Generator:
     """Return the random numbers of what is drawn once for a whole run, such as a subset; `seed` >= 0."""
     return _generator(seed, _RUN, 0)
@@ -36,7 +68,7 @@ def run_rng(seed: int) -> np.random.Generator:
 
 def _generator(seed: int, purpose: int, number: int) -> np.random.Generator:
     if number < 0:
-        raise ValueError(f"expected a position or epoch >= 0, got {number}")
+        raise ValueError(f"expected a position, epoch or step >= 0, got {number}")
     # A spawn key is mixed in after the seed's own words, so a long seed cannot run into the number.
     sequence = np.random.SeedSequence(check_seed(seed), spawn_key=(purpose, number))
     return np.random.Generator(np.random.PCG64(sequence))

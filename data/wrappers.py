@@ -4,36 +4,20 @@ They take and are sequences of items and copy none, so they can be put into each
 once; to draw anew in each epoch, use a sampler.
 """
 
-from abc import abstractmethod
 from bisect import bisect_right
 from collections.abc import Sequence
-from typing import Generic, TypeVar, overload
+from typing import TypeVar
 
 import numpy as np
 
+from .items import Items, joint_fingerprint
 from .repeat_factor import Labels, repeat_factors
 from .weighted import draw_subset
 
 T = TypeVar("T")
 
 
-class _Items(Sequence[T], Generic[T]):
-    """A sequence by the rule for one item; slices are lists."""
-
-    @abstractmethod
-    def item_at(self, index: int) -> T:
-        """Return the item at `index`, 0 <= index < len(self)."""
-
-    @overload
-    def __getitem__(self, index: int) -> T: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[T]: ...
-    def __getitem__(self, index: int | slice) -> T | list[T]:
-        places = range(len(self))[index]  # also refuses what is out of range
-        return [self.item_at(place) for place in places] if isinstance(places, range) else self.item_at(places)
-
-
-class ConcatDataset(_Items[T]):
+class ConcatDataset(Items[T]):
     """Several data sets, one after the other.
 
     Args:
@@ -52,8 +36,12 @@ class ConcatDataset(_Items[T]):
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
 
+    def fingerprint(self) -> str | None:
+        """Return a hash of the parts'."""
+        return joint_fingerprint(self.parts, b"concat")
 
-class RepeatDataset(_Items[T]):
+
+class RepeatDataset(Items[T]):
     """A data set several times over.
 
     Args:
@@ -77,8 +65,12 @@ class RepeatDataset(_Items[T]):
     def __len__(self) -> int:
         return len(self.items) * self.times
 
+    def fingerprint(self) -> str | None:
+        """Return a hash of the items' and of how often they come."""
+        return joint_fingerprint([self.items], b"repeat %d" % self.times)
 
-class Subset(_Items[T]):
+
+class Subset(Items[T]):
     """The items of a data set at given places, in that order; a place may come several times.
 
     Args:
@@ -103,6 +95,10 @@ class Subset(_Items[T]):
 
     def __len__(self) -> int:
         return len(self.indices)
+
+    def fingerprint(self) -> str | None:
+        """Return a hash of the items' and of the places."""
+        return joint_fingerprint([self.items], b"subset " + self.indices.tobytes())
 
 
 class RandomSubset(Subset[T]):

@@ -38,7 +38,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
         UnsafeCheckpoint: it is a pickle that would run code (every `.pkl` file is refused).
         CheckpointError: it is whole but holds no weights, or claims an absurd size.
     """
-    path = Path(path)
+    path = Path(path).expanduser()  # no shell expands what stands in a YAML file
     if not path.is_file():
         raise FileNotFoundError(f"there is no checkpoint file {path}; a URL must be downloaded first")
     if is_zip(path):

@@ -2,19 +2,20 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 from ..distributed.launchers import LAUNCHERS
 from .override_parser import OverrideParser
 
 _EXAMPLES = """\
 examples:
-  train:                        {script} --config-file configs/quickstart.yaml
-  change a setting:             {script} --config-file configs/quickstart.yaml SOLVER.BASE_LR 0.01 SEED 1
-  go on after an interruption:  {script} --config-file configs/quickstart.yaml --resume
-  see whether it runs at all:   {script} --config-file configs/quickstart.yaml --fast-dev-run
-  only evaluate a checkpoint:   {script} --config-file configs/quickstart.yaml --eval-only MODEL.WEIGHTS model.pth
-  four GPUs:                    {script} --config-file configs/quickstart.yaml --num-gpus 4
-  two processes on CPUs:        {script} --config-file configs/quickstart.yaml --num-gpus 2 MODEL.DEVICE cpu
+  train:                        {script} --config-file {config}
+  change a setting:             {script} --config-file {config} SOLVER.BASE_LR 0.01 SEED 1
+  go on after an interruption:  {script} --config-file {config} --resume
+  see whether it runs at all:   {script} --config-file {config} --fast-dev-run
+  only evaluate a checkpoint:   {script} --config-file {config} --eval-only MODEL.WEIGHTS model.pth
+  four GPUs:                    {script} --config-file {config} --num-gpus 4
+  two processes on CPUs:        {script} --config-file {config} --num-gpus 2 MODEL.DEVICE cpu
   two machines, on each:        {script} --num-machines 2 --machine-rank <0|1> --dist-url tcp://HOST:PORT ...
   under a launcher:             torchrun --nproc-per-node 4 {script} ...; srun {script} ...; mpirun -n 4 {script} ...
 """
@@ -30,7 +31,7 @@ def default_argument_parser(epilog: str | None = None) -> argparse.ArgumentParse
         epilog: the text below `--help`; by default examples for the script that runs.
     """
     parser = OverrideParser(
-        epilog=epilog if epilog is not None else _EXAMPLES.format(script=sys.argv[0]),
+        epilog=epilog if epilog is not None else _EXAMPLES.format(script=sys.argv[0], config=_example_config()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--config-file", default="", metavar="FILE", help="the YAML file that describes the run")
@@ -41,6 +42,11 @@ def default_argument_parser(epilog: str | None = None) -> argparse.ArgumentParse
     _add_trials(parser.add_argument_group("to try something out"))
     _add_processes(parser.add_argument_group("several processes"))
     return parser
+
+
+def _example_config() -> str:
+    """Return a config file that is there: quickstart.yaml of the script that runs."""
+    return str(Path(sys.argv[0]).parent / "configs" / "quickstart.yaml")
 
 
 def _add_names_of_settings(group: argparse._ArgumentGroup) -> None:

@@ -25,7 +25,7 @@ from ..defaults.trainer import DefaultTrainer
 from ..distributed import comm
 from ..distributed.launch import available_cores, launch
 from ..run.files import write_text_atomically
-from ..run.lock import FolderLock
+from ..run.lock import FolderLock, current_holder
 from ..run.manifest import versions
 from ..run.seeding import enable_determinism
 from .errors import clear_errors
@@ -57,6 +57,8 @@ def _processes(case: Case) -> str:
 
 def _folder(case: Case) -> str:
     output = Path(case.cfg.OUTPUT_DIR).resolve()
+    if holder := current_holder(output):
+        raise RuntimeError(f"a run is going on in {output} ({holder}): wait for it, or choose another OUTPUT_DIR")
     nearest = next(folder for folder in (output, *output.parents) if folder.exists())
     case.folder = Path(tempfile.mkdtemp(dir=nearest, prefix=".doctor-"))
     with FolderLock(case.folder):

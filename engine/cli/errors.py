@@ -1,5 +1,6 @@
 """What a person sees when a command fails."""
 
+import errno
 import logging
 import signal
 import sys
@@ -10,12 +11,17 @@ from contextlib import contextmanager
 logger = logging.getLogger(__name__)
 
 
+# The disk or the quota is full, the file system is read-only, or the permission is missing.
+_OF_THE_SYSTEM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+
+
 @contextmanager
 def clear_errors() -> Iterator[None]:
     """Show an error that one of our own checks raised as one line, and any other with its traceback.
 
     A check knows what was expected and what to do, so its traceback only hides the message; it goes to the log file.
-    An error from elsewhere (a bug, a library) is raised on. Ctrl-C ends the program with status 130 and no traceback.
+    The same holds for errors of the system that a person can mend: a full disk, a folder without permission. An error
+    from elsewhere (a bug, a library) is raised. Ctrl-C ends the program with status 130 and no traceback.
     """
     try:
         yield
@@ -24,11 +30,15 @@ def clear_errors() -> Iterator[None]:
         print("interrupted", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
     except (ValueError, TypeError, LookupError, OSError, RuntimeError) as error:
-        if not _raised_by_us(error):
+        if not _raised_by_us(error) and not _can_be_mended(error):
             raise
         logger.debug("The command failed:", exc_info=error)
         message = error.args[0] if isinstance(error, KeyError) and error.args else error
         sys.exit("\n".join([f"error: {message}", *getattr(error, "__notes__", ())]))
+
+
+def _can_be_mended(error: BaseException) -> bool:
+    return isinstance(error, OSError) and error.errno in _OF_THE_SYSTEM
 
 
 def _raised_by_us(error: BaseException) -> bool:

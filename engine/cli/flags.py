@@ -23,6 +23,10 @@ _CONTRADICTIONS = (
     ("eval_only", "no_validate", "it evaluates"),
     ("resume", "fast_dev_run", "a trial always begins anew, in a folder of its own"),
 )
+# What --no-validate sets to nothing, for this start only: config.yaml keeps what the config says.
+CHANGED_BY_NO_VALIDATE = (
+    "DATASETS.TEST", "DATASETS.VAL", "TEST.EXPECTED_RESULTS", "TEST.BEST", "SOLVER.EARLY_STOPPING.METRIC",
+)  # fmt: skip
 FAST_DEV_FOLDER = "fast_dev_run"
 
 

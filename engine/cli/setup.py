@@ -1,6 +1,7 @@
 """From a command line to a run that may begin."""
 
 import argparse
+import functools
 import logging
 import os
 import sys
@@ -21,7 +22,7 @@ from ..run.folder import hold
 from ..run.logger import close_logger, setup_logger
 from ..run.seeding import enable_determinism, seed_all_rng
 from ..run.start import RunStart, begin_later
-from .flags import apply_flags, check_flags, trial_folder
+from .flags import CHANGED_BY_NO_VALIDATE, apply_flags, check_flags, trial_folder
 
 logger = logging.getLogger(__name__)
 
@@ -48,9 +49,11 @@ def setup_config(args: argparse.Namespace, *add_keys: Callable[[CfgNode], None])
     if args.config_file:
         cfg.merge_from_file(args.config_file)
     cfg.merge_from_list(args.opts)
+    args.as_given = {key: _value_at(cfg, key) for key in (*CHANGED_BY_NO_VALIDATE, "MODEL.DEVICE")}
     apply_flags(cfg, args)
     if not cfg.OUTPUT_DIR:
         cfg.OUTPUT_DIR = str(Path("output", Path(args.config_file).stem if args.config_file else "default"))
+    cfg.OUTPUT_DIR = str(Path(cfg.OUTPUT_DIR).expanduser())
     if getattr(args, "fast_dev_run", 0):
         cfg.OUTPUT_DIR = trial_folder(cfg.OUTPUT_DIR)
     if args.eval_only and not cfg.DATASETS.TEST:
@@ -80,7 +83,12 @@ def default_setup(cfg: CfgNode, args: argparse.Namespace) -> None:
     Raises:
         RuntimeError: another process trains in this folder; the error names it.
     """
-    output_dir = Path(cfg.OUTPUT_DIR)
+    output_dir = Path(cfg.OUTPUT_DIR).expanduser()
+    if args.eval_only and not cfg.MODEL.WEIGHTS and not (args.resume and holds_checkpoint(output_dir)):
+        raise ValueError(
+            "--eval-only needs weights to measure: set MODEL.WEIGHTS (or --load-from), or add --resume for the last "
+            f"checkpoint of {output_dir}. TEST.EVAL_AT_START measures the initial weights of a training"
+        )
     resumes = bool(comm.all_gather(_take_folder(output_dir, args) if comm.is_main_process() else None)[0])
     close_logger()  # an earlier run of this process may still write where its folder was moved to
     rank = comm.get_rank()
@@ -90,13 +98,14 @@ def default_setup(cfg: CfgNode, args: argparse.Namespace) -> None:
     logger.info("Command line: %s", args)
     earlier = _earlier_config(output_dir) if args.resume else {}
     _fix_seed(cfg, earlier.get("SEED"))
-    if earlier and (changes := diff_configs(earlier, cfg)):
+    given = _as_given(cfg, args)
+    if earlier and (changes := diff_configs(earlier, given)):
         logger.info("Changed in the config since:\n%s", format_diff(changes))
     logger.info("Config:\n%s", cfg.dump())
     begin_later(None)
     if not args.eval_only:
         why = " (it had no checkpoint to resume from)" if args.resume else ""
-        files = {"config.yaml": cfg.dump()}
+        files = {"config.yaml": given.dump()}
         begin_later(RunStart(output_dir, resumes, files, cfg.PREVIOUS_RUNS_TO_KEEP, is_checkpoint_of_a_run, why))
         logger.info("The config is saved to %s when the training begins", output_dir / "config.yaml")
     seed_all_rng(cfg.SEED)
@@ -108,12 +117,38 @@ def default_setup(cfg: CfgNode, args: argparse.Namespace) -> None:
 
 
 def _take_folder(output_dir: Path, args: argparse.Namespace) -> bool:
-    """Take the folder for this process, and return True if the run in it goes on."""
-    output_dir.mkdir(parents=True, exist_ok=True)
-    if args.eval_only:
-        return True
-    hold(output_dir)
+    """Take the folder for this process, and return True if the run in it goes on.
+
+    Raises:
+        OSError: the folder cannot be made or written.
+        RuntimeError: another process trains in it.
+    """
+    try:
+        output_dir.mkdir(parents=True, exist_ok=True)
+        if args.eval_only:
+            return True
+        hold(output_dir)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OSError(
+            f"OUTPUT_DIR {output_dir} cannot be written ({reason}): choose another with --work-dir"
+        ) from error
     return bool(args.resume and holds_checkpoint(output_dir))
+
+
+def _as_given(cfg: CfgNode, args: argparse.Namespace) -> CfgNode:
+    """Return `cfg` without what holds for this start only: the device that was found, and --no-validate."""
+    given = cfg.clone()
+    given.defrost()
+    for key, value in getattr(args, "as_given", {}).items():
+        if key == "MODEL.DEVICE" or getattr(args, "no_validate", False):
+            section, _, name = key.rpartition(".")
+            _value_at(given, section)[name] = value
+    return given
+
+
+def _value_at(cfg: CfgNode, key: str) -> Any:
+    return functools.reduce(lambda node, name: node[name], key.split("."), cfg)
 
 
 def _fix_seed(cfg: CfgNode, earlier: object) -> None:

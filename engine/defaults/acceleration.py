@@ -1,6 +1,7 @@
 """What a config may ask of the hardware: mixed precision, compiled models, channels last, TensorFloat-32."""
 
 import importlib.util
+import logging
 import os
 import shutil
 import sys
@@ -9,6 +10,8 @@ import torch
 from torch import nn
 
 from steploop.config import CfgNode
+
+logger = logging.getLogger(__name__)
 
 FLOAT32_PRECISIONS = ("highest", "high", "medium")
 AUTOCAST_PRECISIONS = {"float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -23,7 +26,13 @@ def autocast_precision(cfg: CfgNode) -> torch.dtype | None:
     name = cfg.SOLVER.AMP.PRECISION
     if name not in AUTOCAST_PRECISIONS:
         raise ValueError(f"SOLVER.AMP.PRECISION is one of {', '.join(AUTOCAST_PRECISIONS)}; got {name!r}")
-    return AUTOCAST_PRECISIONS[name] if cfg.SOLVER.AMP.ENABLED else None
+    if not cfg.SOLVER.AMP.ENABLED:
+        return None
+    if name == "float16" and str(cfg.MODEL.DEVICE).startswith("cpu"):
+        logger.warning(
+            "SOLVER.AMP.PRECISION float16 is many times slower on a CPU than float32: use bfloat16 or no AMP"
+        )
+    return AUTOCAST_PRECISIONS[name]
 
 
 def set_float32_precision(name: str) -> None:

@@ -1,6 +1,7 @@
 """Settings that a config leaves open, for a trainer that is built without a command line."""
 
 import logging
+from pathlib import Path
 
 from steploop.config import CfgNode
 
@@ -10,12 +11,12 @@ logger = logging.getLogger(__name__)
 
 
 def fill_open_settings(cfg: CfgNode) -> CfgNode:
-    """Return `cfg` with a SEED and an OUTPUT_DIR; a copy, frozen if `cfg` is, where one of them was open.
+    """Return `cfg` with a SEED and an OUTPUT_DIR without "~"; a copy, frozen if `cfg` is, where one of them was open.
 
     A script does this in `default_setup`; a notebook may build a trainer from `get_cfg()` alone. Every process must
     call it: a seed that is drawn is the same in all of them.
     """
-    if cfg.SEED >= 0 and cfg.OUTPUT_DIR:
+    if cfg.SEED >= 0 and cfg.OUTPUT_DIR and not cfg.OUTPUT_DIR.startswith("~"):
         return cfg
     filled = cfg.clone()
     filled.defrost()
@@ -25,6 +26,7 @@ def fill_open_settings(cfg: CfgNode) -> CfgNode:
     if not cfg.OUTPUT_DIR:
         filled.OUTPUT_DIR = "output/default"
         logger.info("OUTPUT_DIR was left open; this run writes into %s", filled.OUTPUT_DIR)
+    filled.OUTPUT_DIR = str(Path(filled.OUTPUT_DIR).expanduser())
     if cfg.is_frozen():
         filled.freeze()
     return filled

@@ -32,7 +32,6 @@ from .acceleration import autocast_precision, compile_model, use_channels_last
 from .epochs import epochs_to_iterations, iterations_per_epoch
 from .hooks import build_best_checkpointers, build_early_stopping, build_precise_bn, build_profiler
 from .open_settings import fill_open_settings
-from .overfit import OverfitLoader
 from .pretrained import PartWeights, load_pretrained
 from .records import load_results, report_non_finite, save_results
 from .rescale import rescale_for_world_size
@@ -71,8 +70,7 @@ class DefaultTrainer(SimpleTrainer):
         # Only the loader knows how long an epoch is; model, optimizer and loader need no number of iterations.
         cfg = epochs_to_iterations(cfg, iterations_per_epoch(data_loader))
         if cfg.DATALOADER.OVERFIT_BATCHES:
-            batches_per_step = cfg.SOLVER.ACCUMULATE
-            data_loader = OverfitLoader(data_loader, cfg.DATALOADER.OVERFIT_BATCHES, batches_per_step=batches_per_step)
+            data_loader = self.build_overfit_loader(cfg, data_loader)
         logger.info("Model:\n%s", model_table(model))
         wrapped = create_ddp_model(model, **ddp_options(cfg))
         if cfg.SOLVER.COMPILE:
@@ -112,6 +110,11 @@ class DefaultTrainer(SimpleTrainer):
         self._last_eval_results: Mapping[str, Any] = {}
         self._evaluated_at: int | None = None
         self.register_hooks(self.build_hooks())
+        for (
+            name
+        ) in cfg.DATASETS.TEST:  # what is wrong with a test set is known before the first step, not after an hour
+            self.build_test_loader(cfg, name)
+            self.build_evaluator(cfg, name)
 
     # -- a run --------------------------------------------------------------------------------------
 
@@ -324,6 +327,14 @@ class DefaultTrainer(SimpleTrainer):
         from steploop.data import train_loader_from_config
 
         return train_loader_from_config(cfg, rank=comm.get_rank(), world_size=comm.get_world_size())
+
+    @classmethod
+    def build_overfit_loader(cls, cfg: CfgNode, data_loader: Any) -> Any:
+        """Return a loader of the first DATALOADER.OVERFIT_BATCHES batches of the training loader again and again."""
+        from steploop.data import OverfitLoader
+
+        num_steps, batches_per_step = cfg.DATALOADER.OVERFIT_BATCHES, cfg.SOLVER.ACCUMULATE
+        return OverfitLoader(data_loader, num_steps, batches_per_step=batches_per_step)
 
     @classmethod
     def build_val_loader(cls, cfg: CfgNode) -> Any:

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -39,6 +39,14 @@ class _Run(Protocol):
     start_iter: int
     completed_iter: int
     stop_reason: str | None
+
+
+@runtime_checkable
+class _Fingerprinted(Protocol):
+    """A data set that knows a hash of its items, as those of `steploop.data` do."""
+
+    def fingerprint(self) -> str | None:
+        """Return the hash; None where only a look at each item could tell."""
 
 
 class Manifest:
@@ -144,7 +152,7 @@ def versions() -> dict[str, str]:
         "torch": str(torch.__version__),
         "cuda": torch.version.cuda or "none",
         "numpy": np.__version__,
-        "steploop": importlib.metadata.version("steploop"),
+        "steploop": _version_of("steploop"),
     }
 
 
@@ -169,14 +177,17 @@ def fingerprint(items: Sequence[Any] | None) -> dict[str, Any] | None:
     """Return {"items": their number, "hash": of what they say} of a training set; None where it shows no items.
 
     Covered are the items as the data set lists them, in their order: file names, labels, cameras. Not covered is what
-    the files hold, and of tensors and arrays all but type and shape. Of more than `MAX_ITEMS` items, so many are looked
-    at, at equal distances.
+    the files hold. A data set that has a `fingerprint()` of all its items is asked for it. Of another one with more
+    than `MAX_ITEMS` items, so many are looked at, at equal distances, and of tensors and arrays only type and shape.
 
     Args:
         items: such as `loader.dataset.items` of a TrainLoader.
     """
     if not isinstance(items, Sequence):
         return None
+    known = items.fingerprint() if isinstance(items, _Fingerprinted) else None
+    if known is not None:
+        return {"items": len(items), "hash": known}
     stride = max(1, -(-len(items) // MAX_ITEMS))
     digest = hashlib.sha256()
     for index in range(0, len(items), stride):
@@ -193,6 +204,13 @@ def _words(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "(" + ",".join(map(_words, value)) + ")"
     return _ADDRESS.sub("", repr(value))
+
+
+def _version_of(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:  # found on PYTHONPATH
+        return "not installed"
 
 
 def _hash(data: bytes) -> str:

@@ -30,6 +30,9 @@ def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
             names a module that the model lacks.
     """
     solver = cfg.SOLVER
+    for key in ("BASE_LR", "WEIGHT_DECAY", "MOMENTUM"):
+        if not solver[key] >= 0:
+            raise ValueError(f"SOLVER.{key} is at least 0, got {solver[key]}")
     cls = _optimizer_class(solver.OPT)
     accepted = set(inspect.signature(cls).parameters) - {"self", "params"}
     groups = get_default_optimizer_params(
@@ -45,7 +48,13 @@ def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
         _drop_weight_decay(groups, solver.OPT)
     options = {"lr": solver.BASE_LR, "momentum": solver.MOMENTUM, "nesterov": solver.NESTEROV}
     options = {name: value for name, value in options.items() if name in accepted}
-    return cls(groups, **options, **_checked_arguments(solver, accepted))
+    arguments = _checked_arguments(solver, accepted)
+    try:
+        return cls(groups, **options, **arguments)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"SOLVER.OPT {solver.OPT} refuses its options: {error}; see SOLVER and SOLVER.OPT_ARGS"
+        ) from error
 
 
 def _lr_factors(pairs: Sequence[Any]) -> dict[str, float]:

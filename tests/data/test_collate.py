@@ -22,9 +22,27 @@ def test_tensors_integers_and_strings():
         ([{"a": torch.ones(1)}, {"a": torch.ones(1).double()}], ValueError, "'a' differ in .*float32.*float64"),
         ([{"a": None}], TypeError, "'a'.*NoneType"),
         ([{"a": np.ones(2)}], TypeError, "'a'.*ndarray"),
-        ([{"a": 1}, {"a": "x"}], TypeError, r"\['int', 'str'\]"),
+        ([{"a": 1}, {"a": "x"}], TypeError, r"\['int', 'str'\].*ragged=\('a',\)"),
+        # Silently made floats, a batch that happens to hold whole numbers only would be one of integers.
+        ([{"a": 1}, {"a": 2.5}], TypeError, r"\['float', 'int'\]"),
+        ([{"a": torch.ones(1)}, {"a": torch.ones(2)}], ValueError, r"ragged=\('a',\) keeps them"),
     ],
 )
 def test_what_makes_no_batch_is_named(samples, error, message):
     with pytest.raises(error, match=message):
         collate(samples)
+
+
+def test_floats_become_a_tensor():
+    batch = collate([{"depth": 1.5}, {"depth": np.float64(2)}])
+    assert torch.equal(batch["depth"], torch.tensor([1.5, 2.0])) and batch["depth"].dtype == torch.float32
+
+
+def test_ragged_keys_stay_lists():
+    boxes = [torch.ones(2, 4), torch.ones(0, 4)]
+    samples = [{"boxes": box, "meta": {"flip": True}, "id": n} for n, box in enumerate(boxes)]
+    batch = collate(samples, ragged=("boxes", "meta", "masks"))
+    assert batch["boxes"] == boxes and batch["meta"] == [{"flip": True}, {"flip": True}]
+    assert batch["id"].tolist() == [0, 1]
+    with pytest.raises(TypeError, match=r"write ragged=\('boxes',\)"):
+        collate(samples, ragged="boxes")

@@ -1,9 +1,21 @@
+import functools
+
 import pytest
 import torch
 
 import tiny_project  # noqa: F401  # registers "tiny"
 from steploop.config import get_cfg
-from steploop.data import Prefetcher, TrainLoader, train_loader_from_config
+from steploop.data import (
+    DatasetCatalog,
+    MappedDataset,
+    Prefetcher,
+    SharedRecords,
+    TrainingSampler,
+    TrainLoader,
+    build_train_loader,
+    collate,
+    train_loader_from_config,
+)
 from steploop.data import test_loader_from_config as make_test_loader
 
 
@@ -64,3 +76,34 @@ def test_a_test_loader_of_several_sets_has_one_after_the_other():
     loader = make_test_loader(cfg("TEST.IMS_PER_BATCH", "25"), "tiny", "tiny")
     rows = torch.cat([batch["x"] for batch in loader])
     assert len(rows) == 80 and rows[:40].equal(rows[40:])
+
+
+def with_boxes(item, rng):
+    return {"boxes": torch.zeros(item["count"], 4), "flip": rng.random()}
+
+
+def test_a_project_gives_its_mapper_and_its_collate_fn():
+    records = [{"count": n} for n in range(8)]
+    ragged = functools.partial(collate, ragged=("boxes",))
+    DatasetCatalog.register("counted", lambda: records)
+    try:
+        options = cfg("DATASETS.TRAIN", "('counted',)")
+        loader = train_loader_from_config(options, mapper=with_boxes, collate_fn=ragged)
+        assert isinstance(loader.dataset.items, SharedRecords)
+        batch = next(iter(loader))
+        assert sorted(len(boxes) for boxes in batch["boxes"]) == list(range(8))
+        same = build_train_loader(options, records, TrainingSampler(8, seed=1), mapper=with_boxes, collate_fn=ragged)
+        assert next(iter(same))["flip"].equal(batch["flip"])
+        assert same.items_at(0) == loader.items_at(0)
+        tested = make_test_loader(options, "counted", mapper=with_boxes, collate_fn=ragged)
+        assert [len(boxes) for batch in tested for boxes in batch["boxes"]] == list(range(8))
+    finally:
+        DatasetCatalog.remove("counted")
+
+
+def test_a_mapper_is_given_once():
+    sampler = TrainingSampler(8, seed=1)
+    with pytest.raises(TypeError, match="a MappedDataset, or items and a mapper; got list and None"):
+        build_train_loader(cfg(), [1], sampler)
+    with pytest.raises(TypeError, match="got MappedDataset and <function with_boxes"):
+        build_train_loader(cfg(), MappedDataset([1], with_boxes), sampler, mapper=with_boxes)

@@ -1,6 +1,18 @@
+from itertools import islice
+
 import pytest
 
-from steploop.data import Draw, MappedDataset, SampleError
+from steploop.config import get_cfg
+from steploop.data import (
+    Draw,
+    MappedDataset,
+    Place,
+    SampleError,
+    StepMapper,
+    TrainingSampler,
+    build_train_loader,
+    step_rng,
+)
 
 
 def test_a_sample_follows_from_item_and_position():
@@ -57,3 +69,43 @@ def test_one_that_fails_among_others_is_named():
         MappedDataset("abx", Together()).__getitems__([Draw(0, 1), Draw(2, 5), Draw(1, 6)])
     with pytest.raises(IndexError):
         MappedDataset("ab", Together()).__getitems__([Draw(0, 1), Draw(2, 2)])
+
+
+class OneScale(StepMapper):
+    """Gives the step, and a number that all samples of two steps share."""
+
+    def __call__(self, item, rng, place):
+        return {"item": item, "step": place.step, "scale": place.step_rng(period=2).random(), "own": rng.random()}
+
+
+def test_a_step_mapper_draws_for_the_whole_batch_and_is_exact_from_any_step():
+    cfg = get_cfg()
+    cfg.merge_from_list(["SEED", "5", "SOLVER.IMS_PER_BATCH", "4", "DATALOADER.NUM_WORKERS", "2"])
+    cfg.MODEL.DEVICE = "cpu"
+
+    def steps(start, count, **ranks):
+        loader = build_train_loader(cfg, range(10), TrainingSampler(10, seed=5), mapper=OneScale(), **ranks)
+        loader.seek(start)
+        batches = list(islice(loader, count))
+        loader.close()
+        return batches
+
+    batches = steps(0, 6)
+    assert [batch["step"].unique().tolist() for batch in batches] == [[step] for step in range(6)]
+    scales = [batch["scale"].unique().tolist() for batch in batches]
+    assert all(len(scale) == 1 for scale in scales)
+    assert scales[0] == scales[1] and scales[2] == scales[3] and len({scale[0] for scale in scales}) == 3
+    assert scales[0][0] == pytest.approx(step_rng(5, 0).random())
+    assert len(batches[0]["own"].unique()) == 4
+    (resumed,) = steps(3, 1)
+    assert all(resumed[key].equal(batches[3][key]) for key in resumed)
+    (half,) = steps(3, 1, rank=1, world_size=2)
+    assert all(half[key].equal(batches[3][key][2:]) for key in half)
+
+
+def test_a_step_mapper_needs_the_batch_size():
+    for wrong in (None, 0):
+        with pytest.raises(ValueError, match="needs the batch size"):
+            MappedDataset("ab", OneScale(), batch_size=wrong)
+    assert MappedDataset("ab", OneScale(), batch_size=2)[Draw(1, 7)]["step"] == 3
+    assert Place(1, 7, 2).step == 3

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fuzzing import CORRECT, IMAGE, alarm, observe, tally
-from steploop.data.image import read_image
+from steploop.data.pictures.reading import read_image
 
 # PIL warns about EXIF data and about TIFF files that it reads all the same.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")

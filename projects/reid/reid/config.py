@@ -74,6 +74,7 @@ def add_reid_config(cfg: CN) -> None:
     cfg.INPUT.AFFINE.SCALE = [0.9, 1.1]
     cfg.INPUT.AFFINE.SHEAR = 5.0
     cfg.DATALOADER.SAMPLER_TRAIN = "IdentitySampler"
+    cfg.DATALOADER.LABEL_FIELD = "pid"
     # Images of each identity in a batch (K of P x K).
     cfg.DATALOADER.NUM_INSTANCE = 4
     # "cosine" or "euclidean".

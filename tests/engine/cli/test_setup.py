@@ -97,7 +97,7 @@ def test_resuming_and_evaluating_leave_the_folder_as_it_is(tmp_path, how):
     default_setup(tiny_cfg(tmp_path), tiny_args())
     (tmp_path / "metrics.json").write_text("old")
     (tmp_path / "last_checkpoint").write_text("model_final.pth")
-    default_setup(tiny_cfg(tmp_path), tiny_args(**{how: True}))
+    default_setup(tiny_cfg(tmp_path, "MODEL.WEIGHTS", "any.pth"), tiny_args(**{how: True}))
     assert (tmp_path / "metrics.json").read_text() == "old"
     assert not (tmp_path / "previous").exists()
 

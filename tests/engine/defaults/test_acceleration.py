@@ -192,7 +192,7 @@ def test_a_backend_without_a_compiler_needs_none(monkeypatch, tmp_path):
 @pytest.mark.parametrize(("name", "tf32"), [("highest", False), ("high", True), ("medium", True)])
 def test_float32_is_as_exact_as_the_config_says(tmp_path, float32_settings, name, tf32):
     torch.backends.cudnn.allow_tf32 = not tf32
-    cfg = tiny_cfg(tmp_path / "run", "FLOAT32_PRECISION", name)
+    cfg = tiny_cfg(tmp_path / "run", "FLOAT32_PRECISION", name, "MODEL.WEIGHTS", "any.pth")
     default_setup(cfg, tiny_args(eval_only=True))
     assert torch.get_float32_matmul_precision() == name
     assert torch.backends.cudnn.allow_tf32 is tf32

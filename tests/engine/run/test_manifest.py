@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import exact_runs
+from steploop.data import RepeatDataset, SharedRecords
 from steploop.engine import HookBase, hooks
 from steploop.engine.checkpoint import read_checkpoint
 from steploop.engine.run.manifest import MAX_ITEMS, config_hash, fingerprint, git_state
@@ -129,6 +130,15 @@ def test_a_fingerprint_tells_sets_apart_and_is_the_same_in_every_process():
     assert fingerprint([{"x": torch.zeros(3)}]) != fingerprint([{"x": torch.zeros(4)}])
     assert fingerprint(["\udcff.jpg"])["items"] == 1  # a file name that is no UTF-8
     assert fingerprint(None) is fingerprint({}.items) is None
+
+
+def test_a_data_set_is_asked_for_its_fingerprint():
+    records = SharedRecords([{"path": f"{number}.jpg"} for number in range(MAX_ITEMS // 1000)])
+    found = fingerprint(records)
+    assert found == {"items": len(records), "hash": records.fingerprint()}
+    assert fingerprint(RepeatDataset(records, 2))["items"] == 2 * len(records)
+    # Without one, the items are looked at.
+    assert fingerprint(RepeatDataset(["a"], 2)) == fingerprint(["a", "a"])
 
 
 def test_a_fingerprint_looks_at_so_many_items_at_most():

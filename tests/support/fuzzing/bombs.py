@@ -19,7 +19,7 @@ from PIL import Image
 
 from checkpoint_damage import repack
 from steploop.config import load_yaml
-from steploop.data.image import read_image
+from steploop.data.pictures.reading import read_image
 from steploop.engine.checkpoint import read_checkpoint
 from steploop.engine.checkpoint.resume import read_pointer
 from steploop.engine.defaults.records import load_results

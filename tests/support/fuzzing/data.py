@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from steploop.data.image import read_image
+from steploop.data.pictures.reading import read_image
 from steploop.projects.reid.data.market1501 import FOLDERS, read_market1501
 
 from .harness import Kind

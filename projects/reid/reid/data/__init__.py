@@ -1,7 +1,6 @@
 """Re-ID data: the Market-1501 layout, P x K sampling and the loaders."""
 
 from .build import (
-    REID_SAMPLER_REGISTRY,
     ReidMapper,
     build_reid_test_loader,
     build_reid_train_loader,
@@ -15,7 +14,6 @@ from .market1501 import read_market1501
 from .synthetic import generate_pedestrians
 
 __all__ = [
-    "REID_SAMPLER_REGISTRY",
     "IdentitySampler",
     "ReidDataset",
     "ReidItem",

@@ -10,23 +10,14 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from steploop import data
-from steploop.config import CfgNode, Registry
+from steploop.config import CfgNode
 
 from .dataset import ReidDataset
 from .identity_sampler import IdentitySampler
 from .items import ReidItem
 
-REID_SAMPLER_REGISTRY = Registry("REID_SAMPLER")
-"""Functions ``(cfg, items, seed) -> StreamSampler`` by the names of DATALOADER.SAMPLER_TRAIN."""
 
-
-@REID_SAMPLER_REGISTRY.register(name="TrainingSampler")
-def build_training_sampler(cfg: CfgNode, items: Sequence[ReidItem], seed: int) -> data.StreamSampler:
-    """Return the stream that holds each image once in an epoch."""
-    return data.TrainingSampler(len(items), seed=seed)
-
-
-@REID_SAMPLER_REGISTRY.register(name="IdentitySampler")
+@data.SAMPLER_REGISTRY.register(name="IdentitySampler")
 def build_identity_sampler(cfg: CfgNode, items: Sequence[ReidItem], seed: int) -> data.StreamSampler:
     """Return the stream of P x K batches, with SOLVER.IMS_PER_BATCH and DATALOADER.NUM_INSTANCE."""
     return IdentitySampler(
@@ -158,10 +149,16 @@ def build_reid_train_loader(
         KeyError: if DATALOADER.SAMPLER_TRAIN is not registered.
     """
     dataset.require("train")
-    build_sampler: Callable[..., data.StreamSampler] = REID_SAMPLER_REGISTRY.get(cfg.DATALOADER.SAMPLER_TRAIN)
-    sampler = build_sampler(cfg, dataset.train, seed)
-    mapped = data.MappedDataset(dataset.train, build_train_mapper(cfg, dataset.train), seed)
+    items = dataset.train
+    sampler = data.build_train_sampler(cfg, items, seed, sizes=functools.partial(_sizes, items))
+    mapped = data.MappedDataset(data.SharedRecords(items), build_train_mapper(cfg, items), seed)
     return data.build_train_loader(cfg, mapped, sampler, rank=rank, world_size=world_size)
+
+
+def _sizes(items: Sequence[ReidItem]) -> list[tuple[int, int]]:
+    """Return the (width, height) of each image as it is trained on."""
+    sizes = [data.image_size(item.img_path) for item in items]
+    return [size[::-1] if item.turns % 2 else size for item, size in zip(items, sizes)]
 
 
 def build_reid_test_loader(
@@ -178,7 +175,8 @@ def build_reid_test_loader(
     dataset.require("query", "gallery")
     loader = data.build_test_loader(
         data.MappedDataset(
-            list(enumerate([*dataset.query, *dataset.gallery])), IndexedMapper(ReidMapper(build_test_transforms(cfg)))
+            data.SharedRecords(enumerate([*dataset.query, *dataset.gallery])),
+            IndexedMapper(ReidMapper(build_test_transforms(cfg))),
         ),
         cfg.TEST.IMS_PER_BATCH,
         rank=rank,

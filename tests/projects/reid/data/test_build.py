@@ -10,6 +10,7 @@ from PIL import Image
 from market_folder import SIZE, write_market
 from steploop.config import get_cfg
 from steploop.data import (
+    SAMPLER_REGISTRY,
     Compose,
     ImageCache,
     Pad,
@@ -24,8 +25,8 @@ from steploop.data import (
 )
 from steploop.projects.reid import add_reid_config
 from steploop.projects.reid.data import (
-    REID_SAMPLER_REGISTRY,
     ReidDataset,
+    ReidItem,
     ReidMapper,
     build_reid_test_loader,
     build_reid_train_loader,
@@ -253,12 +254,24 @@ def test_turned_images_are_turned(dataset):
 
 
 def test_a_project_registers_its_own_sampler(dataset, monkeypatch):
-    monkeypatch.setattr(REID_SAMPLER_REGISTRY, "_obj_map", dict(REID_SAMPLER_REGISTRY._obj_map))
-    ordered = REID_SAMPLER_REGISTRY.get("TrainingSampler")
+    monkeypatch.setattr(SAMPLER_REGISTRY, "_obj_map", dict(SAMPLER_REGISTRY._obj_map))
+    ordered = SAMPLER_REGISTRY.get("TrainingSampler")
 
-    @REID_SAMPLER_REGISTRY.register()
+    @SAMPLER_REGISTRY.register()
     def first_only(cfg, items, seed):
         return ordered(cfg, items[:1], seed)
 
     (batch,) = take(build_reid_train_loader(make_cfg(DATALOADER__SAMPLER_TRAIN="first_only"), dataset, seed=0), 1)
     assert set(batch["img_paths"]) == {dataset.train[0].img_path}
+
+
+@pytest.mark.parametrize("name", ["IdentitySampler", "RepeatFactorTrainingSampler"])
+def test_batches_of_like_proportions(tmp_path, name):
+    items = [ReidItem(str(tmp_path / f"{n}.png"), n // 4, n % 2, turns=n // 8 % 2) for n in range(32)]
+    for n, item in enumerate(items):
+        Image.new("RGB", (8, 20) if n // 8 % 2 == n // 4 % 2 else (20, 8)).save(item.img_path)
+    cfg = make_cfg(DATALOADER__SAMPLER_TRAIN=name, DATALOADER__ASPECT_RATIO_GROUPING=True, SOLVER__IMS_PER_BATCH=8)
+    loader = build_reid_train_loader(cfg, ReidDataset("wide and upright", items, [], []), seed=0)
+    for step in range(8):
+        # Upright: identities of an even number, also where a turn makes a wide image upright.
+        assert len({item.pid % 2 for item in loader.items_at(step)}) == 1

@@ -2,8 +2,9 @@ import pytest
 import torch
 
 import exact_runs
-from steploop.engine.defaults.overfit import OverfitLoader
+from steploop.data import OverfitLoader, tensors_of
 from tiny import TinyLoader, tiny_trainer
+from toy_data import loader
 
 
 def take(loader, count):
@@ -49,6 +50,23 @@ def test_the_items_of_a_step_are_those_of_its_batch():
     assert (loader.dataset, loader.batch_size, loader.epoch_length) == ("set", 4, 40)
     assert not hasattr(OverfitLoader(TinyLoader(), 3), "batch_size")
     assert not hasattr(OverfitLoader([], 3), "items_at"), "who asks for the items of a bad step looks for it first"
+
+
+def test_a_foreign_iterable_is_not_closed():
+    def batches():
+        for number in range(9):
+            yield torch.tensor(number)
+
+    generator = batches()
+    assert take(OverfitLoader(generator, 2), 3) == [0, 1, 0]
+    assert next(generator) == 2
+
+
+def test_kept_batches_hold_no_shared_memory_open():
+    inner = loader(num_workers=1)
+    kept = OverfitLoader(inner, 3)
+    take(kept, 1)
+    assert not any(tensor.is_shared() for batch in kept._batches for tensor in tensors_of(batch))
 
 
 def test_no_batch_is_an_error():

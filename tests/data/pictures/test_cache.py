@@ -11,7 +11,7 @@ import torch
 from steploop.data import ImageCache, MappedDataset, StepBatchSampler, TrainingSampler, TrainLoader
 from toy_images import SHAPE, CachedMapper, image_of
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def cache(count=6, mebibytes=1.0):

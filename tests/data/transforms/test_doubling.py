@@ -4,7 +4,7 @@ import torch
 from PIL import Image
 
 from steploop.data import Resize, ResizeToTensor, ToTensor
-from steploop.data.resize import double
+from steploop.data.transforms.doubling import double
 
 
 def picture(height, width, seed=0):

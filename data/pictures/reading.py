@@ -3,9 +3,12 @@
 import io
 import stat
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 # More than 8 bits a channel: PIL would clip them to 255 without a word.
 _DEEP_MODES = ("I", "F")
@@ -13,10 +16,14 @@ _DEEP_MODES = ("I", "F")
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 # More than an image of PIL.Image.MAX_IMAGE_PIXELS has without compression.
 _MAX_BYTES = 2**29
+_WHITE = (255, 255, 255, 255)
 
 
 def read_image(path: str | Path) -> Image.Image:
     """Return the image as 8-bit RGB, turned upright by its EXIF orientation.
+
+    A transparent image is laid on white, as viewers show it: the colours that lie hidden in transparent pixels differ
+    from file to file. Grey, palette and CMYK images become RGB; of an animation the first frame is read.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -26,14 +33,39 @@ def read_image(path: str | Path) -> Image.Image:
         OSError: if the system cannot read it.
     """
     # Read before decoding, so that an OSError of the disk is not taken for a damaged image.
-    try:
-        data = _read_file(Path(path))
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"image {path} does not exist: was the data set moved, or cut short?") from error
+    with _missing_file(path):
+        data = _checked(Path(path)).read_bytes()
     if not data:
         raise ValueError(f"image {path} is empty (0 bytes): delete it, or copy it again")
-    try:
+    with _decoder_errors(path):
         return _decode(data)
+
+
+def image_size(path: str | Path) -> tuple[int, int]:
+    """Return the (width, height) of what `read_image` returns; only the file's header is read.
+
+    Raises:
+        FileNotFoundError, ValueError, OSError: as `read_image`, where the header shows what is wrong.
+    """
+    with _missing_file(path), _checked(Path(path)).open("rb") as file, _decoder_errors(path):
+        image = _open(file)
+        is_turned = image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
+        return (image.height, image.width) if is_turned else image.size
+
+
+@contextmanager
+def _missing_file(path: str | Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"image {path} does not exist: was the data set moved, or cut short?") from error
+
+
+@contextmanager
+def _decoder_errors(path: str | Path) -> Iterator[None]:
+    """Raise a ValueError that names the file for whatever a decoder raises."""
+    try:
+        yield
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ValueError(
             f"image {path} is too large to decode safely: {error} Scale it down, or raise PIL.Image.MAX_IMAGE_PIXELS"
@@ -46,7 +78,8 @@ def read_image(path: str | Path) -> Image.Image:
         ) from error
 
 
-def _read_file(path: Path) -> bytes:
+def _checked(path: Path) -> Path:
+    """Return a path that is a file of a size that an image may have."""
     facts = path.stat()
     if not stat.S_ISREG(facts.st_mode):  # a pipe may never end, or never begin
         raise ValueError(f"image {path} is no file, but a folder, a pipe or a device: remove it")
@@ -54,17 +87,26 @@ def _read_file(path: Path) -> bytes:
         raise ValueError(
             f"image {path} has {facts.st_size:,} bytes, more than the {_MAX_BYTES:,} that an image may have"
         )
-    return path.read_bytes()
+    return path
 
 
 def _decode(data: bytes) -> Image.Image:
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        image = Image.open(io.BytesIO(data), formats=_FORMATS)
-        if 0 in image.size:
-            raise ValueError(f"it has no pixels (size {image.size})")
-        if image.mode.startswith(_DEEP_MODES):
-            raise ValueError(f"its mode is {image.mode}, deeper than 8 bits; convert it to 8 bits")
+        image = _open(io.BytesIO(data))
         ImageOps.exif_transpose(image, in_place=True)
         image.load()
-        return image if image.mode == "RGB" else image.convert("RGB")
+        if image.mode == "RGB" and not image.has_transparency_data:
+            return image
+        if not image.has_transparency_data:
+            return image.convert("RGB")
+        return Image.alpha_composite(Image.new("RGBA", image.size, _WHITE), image.convert("RGBA")).convert("RGB")
+
+
+def _open(file: IO[bytes]) -> Image.Image:
+    image = Image.open(file, formats=_FORMATS)
+    if 0 in image.size:
+        raise ValueError(f"it has no pixels (size {image.size})")
+    if image.mode.startswith(_DEEP_MODES):
+        raise ValueError(f"its mode is {image.mode}, deeper than 8 bits; convert it to 8 bits")
+    return image

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator
 from itertools import count, islice
 from typing import Any
 
+from .forwarding import ForwardingLoader
+
 logger = logging.getLogger(__name__)
 
 
-class OverfitLoader:
+class OverfitLoader(ForwardingLoader):
     """Gives the batches of the first `num_steps` steps for ever: step s gets those of step s % num_steps.
 
     They are read once and held in memory, so their augmentation does not change either. Each is given as a copy, which
@@ -27,7 +29,7 @@ class OverfitLoader:
     def __init__(self, loader: Any, num_steps: int, *, batches_per_step: int = 1) -> None:
         if num_steps < 1:
             raise ValueError(f"DATALOADER.OVERFIT_BATCHES is a number of steps, or 0 for never; got {num_steps}")
-        self._loader = loader
+        super().__init__(loader)
         self._num_steps = num_steps
         self._batches_per_step = batches_per_step
         self._batches: list[Any] = []
@@ -35,24 +37,9 @@ class OverfitLoader:
         logger.warning("DATALOADER.OVERFIT_BATCHES: training on the batches of the first %d steps only", num_steps)
 
     @property
-    def dataset(self) -> Any:
-        """The data set of the loader."""
-        return self._loader.dataset
-
-    @property
-    def batch_size(self) -> int:
-        """Samples of one optimizer step over all ranks and micro-batches."""
-        return self._loader.batch_size
-
-    @property
-    def epoch_length(self) -> int:
-        """Samples of one epoch over all ranks; it stays that of the whole set."""
-        return self._loader.epoch_length
-
-    @property
     def items_at(self) -> Callable[[int], list[Any]]:
         """Takes a step, and returns the items of this rank's part of its batch."""
-        items_at = self._loader.items_at  # where the loader has none, neither has this
+        items_at = self.loader.items_at  # where the loader has none, neither has this
         return lambda step: items_at(step % self._num_steps)
 
     def seek(self, step: int) -> None:
@@ -65,17 +52,13 @@ class OverfitLoader:
         for place in count(self._step * self._batches_per_step):
             yield copy.deepcopy(self._batches[place % len(self._batches)])
 
-    def close(self) -> None:
-        """End the loader's workers, if it has some."""
-        if hasattr(self._loader, "close"):
-            self._loader.close()
-
     def _read(self) -> list[Any]:
-        if hasattr(self._loader, "seek"):
-            self._loader.seek(0)
+        if hasattr(self.loader, "seek"):
+            self.loader.seek(0)
         wanted = self._num_steps * self._batches_per_step
         try:
-            batches = list(islice(self._loader, wanted))
+            # Copied, because what a worker sends is shared memory, with an open file for each tensor.
+            batches = [copy.deepcopy(batch) for batch in islice(self.loader, wanted)]
         finally:
             self.close()
         if len(batches) < wanted:

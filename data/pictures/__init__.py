@@ -1,0 +1,1 @@
+"""Image files and pictures for people: reading files, keeping what is decoded, drawing."""
