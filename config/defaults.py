@@ -1,13 +1,14 @@
-"""The schema: every key that the engine, the building blocks and the data stream read, with its default."""
+"""The engine's part of the schema: every key that it reads, with its default."""
 
 from .node import CfgNode as CN
 
 
 def get_cfg() -> CN:
-    """Return a new config that holds every key with its default value.
+    """Return a new config that holds the engine's keys with their default values.
 
-    A project adds its own keys with a function of its own before it merges a file:
-    ``cfg = get_cfg(); add_reid_config(cfg); cfg.merge_from_file(path)``.
+    Other parts declare the keys that they read: `steploop.modeling.add_backbone_config`,
+    `steploop.data.add_sampler_config`. A project has one function that adds those which it uses and its own keys; it is
+    called before a file is merged: ``cfg = get_cfg(); add_reid_config(cfg); cfg.merge_from_file(path)``.
     """
     cfg = CN()
     # Where a run writes. "" means output/<name of the config file>.
@@ -23,8 +24,6 @@ def get_cfg() -> CN:
     cfg.WRITERS = ("console", "json", "tensorboard")
     # Record how the time of a step divides into data, forward, backward, optimizer and hooks.
     cfg.LOG_TIME_SPLIT = False
-    # Pictures are written every so many iterations; 0 means never during training.
-    cfg.VIS_PERIOD = 0
     # Use algorithms that give the same bits again, and name an operation that has none; --deterministic sets it.
     cfg.DETERMINISTIC = False
     cfg.CUDNN_BENCHMARK = False
@@ -35,6 +34,7 @@ def get_cfg() -> CN:
     cfg.FAST_DEV_RUN = 0
     cfg.MODEL = _model()
     cfg.DDP = _ddp()
+    # How a project prepares its samples; it declares the keys.
     cfg.INPUT = CN()
     cfg.DATASETS = CN()
     # Names of data sets: registered ones, or folders below $STEPLOOP_DATASETS.
@@ -47,23 +47,8 @@ def get_cfg() -> CN:
     # MiB of shared memory in which each process (rank) keeps decoded training images, for all of its workers; 0 keeps
     # none. For projects that read image files.
     cfg.DATALOADER.CACHE = 0
-    # "TrainingSampler", "RepeatFactorTrainingSampler", "WeightedTrainingSampler" or "RandomSubsetTrainingSampler".
-    cfg.DATALOADER.SAMPLER_TRAIN = "TrainingSampler"
     # Train on the batches of the first so many steps again and again, to see whether the loss goes to 0; 0 does not.
     cfg.DATALOADER.OVERFIT_BATCHES = 0
-    # RepeatFactorTrainingSampler: items come sqrt(threshold / share) times where fewer than this share has their label.
-    cfg.DATALOADER.REPEAT_THRESHOLD = 0.0
-    # Without the root, all labels below the threshold become equally frequent.
-    cfg.DATALOADER.REPEAT_SQRT = True
-    # RandomSubsetTrainingSampler: the share of the items that is trained on.
-    cfg.DATALOADER.RANDOM_SUBSET_RATIO = 1.0
-    # Batches of upright images only, and of wide ones only; with any sampler.
-    cfg.DATALOADER.ASPECT_RATIO_GROUPING = False
-    # Fields of the items: the label for RepeatFactorTrainingSampler, the weight for WeightedTrainingSampler, width
-    # and height for ASPECT_RATIO_GROUPING.
-    cfg.DATALOADER.LABEL_FIELD = "label"
-    cfg.DATALOADER.WEIGHT_FIELD = "weight"
-    cfg.DATALOADER.SIZE_FIELDS = ("width", "height")
     cfg.SOLVER = _solver()
     cfg.TEST = CN()
     # Iterations between two evaluations; 0 means only at the end.
@@ -87,6 +72,8 @@ def get_cfg() -> CN:
     cfg.PROFILER.STEPS = ()
     # Iterations between two lines about the GPU's memory, in the first ten of such periods; 0 means never.
     cfg.PROFILER.MEMORY_PERIOD = 0
+    # Of 0.2.0: nothing read it. Files that hold it can still be merged.
+    cfg.register_deprecated_key("VIS_PERIOD")
     return cfg
 
 
@@ -94,6 +81,7 @@ def _model() -> CN:
     model = CN()
     # "auto": CUDA where there is one, else the CPU.
     model.DEVICE = "auto"
+    # A model that is registered under this name.
     model.META_ARCHITECTURE = ""
     # Store and compute images with the channels last, which convolutions on tensor cores (float16, bfloat16) want.
     model.CHANNELS_LAST = False
@@ -103,38 +91,6 @@ def _model() -> CN:
     model.WEIGHTS_MIN_SHARE = 0.5
     # Names of modules, such as ["backbone"], that do not train in the first SOLVER.FREEZE_ITERS steps.
     model.FREEZE_LAYERS = []
-    # RGB, in the range 0..255 (the mean and standard deviation of ImageNet).
-    model.PIXEL_MEAN = [123.675, 116.28, 103.53]
-    model.PIXEL_STD = [58.395, 57.12, 57.375]
-    model.BACKBONE = CN()
-    model.BACKBONE.NAME = "build_resnet_backbone"
-    # 18, 34, 50 or 101.
-    model.BACKBONE.DEPTH = 50
-    # Channels of the first stage; 64 is the published network.
-    model.BACKBONE.WIDTH = 64
-    # Stride of the last stage: 1 keeps twice the resolution for re-identification.
-    model.BACKBONE.LAST_STRIDE = 2
-    # "imagenet": 7x7 stride 2, then max pooling; "small": 3x3 stride 1 and no pooling, for small images.
-    model.BACKBONE.STEM = "imagenet"
-    # The stem's max pooling: "pad" (padding 1, as torchvision) or "ceil" (padding 0, ceil_mode, as fast-reid).
-    model.BACKBONE.STEM_POOL = "pad"
-    # Half instance, half batch normalisation in the first three stages (IBN-a, arXiv:1807.09441).
-    model.BACKBONE.WITH_IBN = False
-    # "BN", "SyncBN", "FrozenBN" or "GN".
-    model.BACKBONE.NORM = "BN"
-    # Which convolution of a bottleneck has the stride: "pytorch" (3x3, torchvision) or "caffe" (1x1, detectron2).
-    model.BACKBONE.STYLE = "pytorch"
-    # Outputs that the backbone returns: "stem", "res2", ..., "res5"; stages behind the last of them are not built.
-    model.BACKBONE.OUT_FEATURES = ["res5"]
-    # The stem (0) and so many stages neither train nor update statistics; -1 freezes nothing.
-    model.BACKBONE.FROZEN_STAGES = -1
-    # Keep the statistics of all batch normalisation; scales and shifts train.
-    model.BACKBONE.NORM_EVAL = False
-    # Start the last normalisation of each block at 0: each block is the identity at first.
-    model.BACKBONE.ZERO_INIT_RESIDUAL = False
-    # A file with ImageNet weights; "" starts from random weights. It is read only where a run starts from it: not where
-    # MODEL.WEIGHTS is set or the run resumes.
-    model.BACKBONE.PRETRAIN_PATH = ""
     return model
 
 

@@ -1,6 +1,7 @@
-"""Which device a run uses, known before anything is launched."""
+"""Which device a run uses, known before anything is launched, and which one a model is on."""
 
 import torch
+from torch import nn
 
 
 def resolve_device(name: str, num_processes: int = 1) -> torch.device:
@@ -32,6 +33,11 @@ def resolve_device(name: str, num_processes: int = 1) -> torch.device:
             "set MODEL.DEVICE to 'cpu' to run on the CPU (with several processes too)"
         )
     return torch.device(f"cuda:{index}" if index else "cuda")
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Return the device of a model's first parameter; the CPU for one without parameters."""
+    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
 
 
 def _count(num_gpus: int) -> str:

@@ -1,9 +1,11 @@
 """What differs between two configs, for a run that resumes under another one than it began with."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from tabulate import tabulate
+
+from .nested import leaves
 
 
 class _Absent:
@@ -25,7 +27,7 @@ def diff_configs(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[s
         old: a config, or the dict that `load_yaml` read from one.
         new: the same.
     """
-    before, after = dict(_leaves(old)), dict(_leaves(new))
+    before, after = dict(leaves(old)), dict(leaves(new))
     keys = sorted(before.keys() | after.keys())
     changes = [(key, before.get(key, ABSENT), after.get(key, ABSENT)) for key in keys]
     return [(key, was, now) for key, was, now in changes if _comparable(was) != _comparable(now)]
@@ -37,14 +39,6 @@ def format_diff(changes: list[tuple[str, Any, Any]]) -> str:
         return ""
     rows = [(key, f"{was!r:.60}", f"{now!r:.60}") for key, was, now in changes]
     return tabulate(rows, headers=("key", "before", "now"), disable_numparse=True)
-
-
-def _leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield prefix + str(key), value
 
 
 def _comparable(value: Any) -> str:

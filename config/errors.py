@@ -7,6 +7,8 @@ from typing import Any
 
 _REPR = reprlib.Repr()
 _REPR.maxstring = _REPR.maxother = _REPR.maxlong = 80
+# An error lists all known names, unless there are more.
+_MAX_NAMES = 20
 
 
 class ConfigError(ValueError):
@@ -55,3 +57,24 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
         return folded[tails[0]]
     similar = difflib.get_close_matches(wanted, folded, n=1)
     return folded[similar[0]] if similar else None
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> str:
+    """Return the text of an error for a name that is not one of `known`.
+
+    ``unknown key 'SOLVER.BASE_RL'; did you mean 'SOLVER.BASE_LR'?``, then the known names, in the order in which they
+    came. Of more than 20 names, only those without a dot are listed, and none where one is near.
+
+    Args:
+        what: what the name should stand for, such as "key" or "data set".
+        name: what came.
+        known: every name that would do.
+    """
+    names = list(known)
+    close = nearest(name, names)
+    text = f"unknown {what} {name[:200]!r}" + (f"; did you mean {close!r}?" if close else ".")
+    if len(names) > _MAX_NAMES:
+        if close:
+            return text
+        names = [each for each in names if "." not in each]
+    return f"{text} Known: {', '.join(names) or 'nothing yet'}"

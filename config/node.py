@@ -9,7 +9,7 @@ from fvcore.common.config import CfgNode as _CfgNode
 
 from .bases import Layer, load_layers
 from .errors import ConfigError, FrozenConfigError, UnknownKeyError, WrongTypeError, show
-from .merge import is_key, merge, read_overrides
+from .merge import is_key, layer_of, merge, read_overrides
 from .safe_yaml import dump_yaml, parse_yaml
 from .scalars import problem_with
 
@@ -74,6 +74,23 @@ class CfgNode(_CfgNode):
         """
         self._merge(lambda target: [Layer("the other config", dict(cfg_other))])
 
+    def changed(self, **values: Any) -> "CfgNode":
+        """Return a copy with other values, frozen if this config is: ``cfg.changed(**{"SOLVER.BASE_LR": 0.1})``.
+
+        Args:
+            values: by dotted key; checked as those of `merge_from_other_cfg` are.
+
+        Raises:
+            UnknownKeyError, WrongTypeError: see `merge_from_other_cfg`.
+        """
+        twin = self.clone()
+        twin.defrost()
+        for key, value in values.items():
+            merge(twin, layer_of("changed()", key, value))
+        if self.is_frozen():
+            twin.freeze()
+        return twin
+
     def _merge(self, layers_for: Callable[["CfgNode"], Iterable[Layer]]) -> None:
         if self.is_frozen():
             raise FrozenConfigError("cannot merge into a frozen config; call defrost() first, or merge into a clone()")
@@ -123,6 +140,10 @@ class CfgNode(_CfgNode):
     def expected_type(self, key: str) -> type:
         """Return the type that merging expects for `key`, NoneType where any will do."""
         return self.__dict__[_NULLABLE].get(key, type(self.get(key)))
+
+    def is_obsolete(self, name: str) -> bool:
+        """Return whether merging ignores the dotted `name`; `register_deprecated_key` tells so of one."""
+        return name in self.__dict__[self.DEPRECATED_KEYS]
 
     def __setattr__(self, name: str, val: Any) -> None:
         if name.startswith("COMPUTED_"):

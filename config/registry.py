@@ -6,7 +6,7 @@ from typing import Any
 
 from fvcore.common.registry import Registry as _Registry
 
-from .errors import UnknownKeyError, nearest
+from .errors import UnknownKeyError, nearest, unknown
 
 
 class Registry(_Registry):
@@ -42,12 +42,9 @@ class Registry(_Registry):
         """Return what is registered as `name`; raises UnknownKeyError (a KeyError) that lists what there is."""
         if name in self:
             return self._obj_map[name]
-        close = nearest(str(name), self._obj_map)
-        hint = f" did you mean {close}?" if close else ""
-        known = ", ".join(sorted(self._obj_map)) or "nothing yet"
         raise UnknownKeyError(
-            f"the registry {self._name} holds no {name!r};{hint} It holds {known}. "
-            "A class of your own is registered when its module is imported."
+            f"the registry {self._name}: {unknown('name', str(name), sorted(self._obj_map))}. "
+            "A class of your own is registered when its module is imported"
         )
 
     def build(self, config: Mapping[str, Any], /, **defaults: Any) -> Any:

@@ -1,5 +1,7 @@
 """The stream of samples: catalog, samplers, transforms and loaders."""
 
+from steploop.config.nested import map_tensors as map_tensors
+
 from .batch_tensors import move_batch as move_batch
 from .batch_tensors import tensors_of as tensors_of
 from .build_sampler import SAMPLER_REGISTRY as SAMPLER_REGISTRY
@@ -9,6 +11,7 @@ from .catalog import Catalog as Catalog
 from .catalog import DatasetCatalog as DatasetCatalog
 from .catalog import datasets_root as datasets_root
 from .collate import collate as collate
+from .config import add_sampler_config as add_sampler_config
 from .forwarding import ForwardingLoader as ForwardingLoader
 from .from_config import build_train_loader as build_train_loader
 from .from_config import test_loader_from_config as test_loader_from_config
@@ -30,7 +33,6 @@ from .pictures.reading import image_size as image_size
 from .pictures.reading import read_image as read_image
 from .prefetch import Prefetcher as Prefetcher
 from .prefetch import is_on_gpu as is_on_gpu
-from .prefetch import map_tensors as map_tensors
 from .records import SharedRecords as SharedRecords
 from .records import as_records as as_records
 from .repeat_factor import RepeatFactorTrainingSampler as RepeatFactorTrainingSampler

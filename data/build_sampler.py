@@ -7,6 +7,7 @@ import numpy as np
 
 from steploop.config import CfgNode, Registry
 
+from .config import with_sampler_config
 from .grouped import GroupedSampler, GroupSampler, aspect_ratio_groups
 from .repeat_factor import RepeatFactorTrainingSampler, repeat_factors
 from .samplers import TrainingSampler
@@ -33,6 +34,7 @@ def build_train_sampler(cfg: CfgNode, items: Sequence[Any], seed: int, *, sizes:
         KeyError: no sampler has that name.
         ValueError: the items lack the field that the sampler looks at, or an option of it is out of range.
     """
+    cfg = with_sampler_config(cfg)
     build: Callable[..., StreamSampler] = SAMPLER_REGISTRY.get(cfg.DATALOADER.SAMPLER_TRAIN)
     sampler = build(cfg, items, seed)
     if not cfg.DATALOADER.ASPECT_RATIO_GROUPING:

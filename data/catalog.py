@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from steploop.config import UnknownKeyError
-from steploop.config.errors import nearest
+from steploop.config.errors import unknown
 
 
 def datasets_root() -> Path:
@@ -41,9 +41,7 @@ class Catalog:
             UnknownKeyError: (a KeyError) if the name is unknown; it says which one is nearest.
         """
         if name not in self._makers:
-            close = nearest(name, self._makers)
-            hint = f"did you mean {close!r}? " if close else ""
-            raise UnknownKeyError(f"no data set is registered as {name!r}: {hint}known are {self.list()}")
+            raise UnknownKeyError(unknown("data set", name, self.list()))
         return self._makers[name]()
 
     def remove(self, name: str) -> None:

@@ -1,6 +1,6 @@
 """Brings batches to the GPU while it still computes the step before."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -99,15 +99,3 @@ class _Ahead(Iterator[Any]):
             return None, error
         with torch.cuda.stream(self._stream):
             return move_batch(batch, self._device), None
-
-
-def map_tensors(function: Callable[[torch.Tensor], Any], batch: Any) -> Any:
-    """Return `batch` with each tensor in it replaced; dicts, lists and tuples are entered, all else stays as it is."""
-    if isinstance(batch, torch.Tensor):
-        return function(batch)
-    if isinstance(batch, dict):
-        return {key: map_tensors(function, value) for key, value in batch.items()}
-    if isinstance(batch, list | tuple):
-        parts = [map_tensors(function, value) for value in batch]
-        return type(batch)(*parts) if hasattr(batch, "_fields") else type(batch)(parts)
-    return batch

@@ -8,6 +8,7 @@ from .cli.arguments import default_argument_parser as default_argument_parser
 from .cli.errors import clear_errors as clear_errors
 from .cli.setup import default_setup as default_setup
 from .cli.setup import setup_config as setup_config
+from .defaults.config import build_default_config as build_default_config
 from .defaults.predictor import DefaultPredictor as DefaultPredictor
 from .defaults.pretrained import load_pretrained as load_pretrained
 from .defaults.trainer import DefaultTrainer as DefaultTrainer

@@ -10,6 +10,8 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from steploop.config.device import device_of
+
 from .checkpoint import unwrap
 from .metrics.events import get_event_storage
 from .metrics.finite import require_finite_weights
@@ -113,7 +115,7 @@ class SimpleTrainer(TrainerBase):
         self.zero_grad_before_forward = zero_grad_before_forward
         self.accumulate = accumulate
         self.precision = precision
-        self._device = next((p.device.type for p in model.parameters()), "cpu")
+        self._device = device_of(model).type
         # Without float16 the scaler is one that does nothing, so that there is one step for all precisions.
         self.grad_scaler = grad_scaler or torch.amp.GradScaler(self._device, enabled=precision is torch.float16)
         if max_skipped_steps and self.grad_scaler.is_enabled():

@@ -14,6 +14,7 @@ from .build import build_backbone as build_backbone
 from .build import build_model as build_model
 from .checkpoint_names import convert_names as convert_names
 from .checkpoint_names import register_name_rules as register_name_rules
+from .config import add_backbone_config as add_backbone_config
 from .layers.norm import IBN as IBN
 from .layers.norm import FrozenBatchNorm2d as FrozenBatchNorm2d
 from .layers.norm import get_norm as get_norm

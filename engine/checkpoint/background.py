@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from .plain import map_tensors
+from steploop.config.nested import map_tensors
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class KeptBuffers:
                 to_fill.append(_whole(copy, tensor))
             return copy
 
-        result = map_tensors(plain, copy_tensor)
+        result = map_tensors(copy_tensor, plain)
         # Afterwards and in one go: between two copies, what is above would run from a cold cache.
         for copy, tensor in to_fill:
             copy.copy_(tensor, non_blocking=True)

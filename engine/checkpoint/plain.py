@@ -1,7 +1,6 @@
 """The form in which a state is saved: plain data, which can be loaded without running anything of the file's choice."""
 
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -31,21 +30,6 @@ def to_plain(tree: Any, path: str = "checkpoint") -> Any:
         ValueError: a container holds itself, or is more than 100 levels deep.
     """
     return _Converter().convert(tree, path, 0)
-
-
-def map_tensors(tree: Any, function: Callable[[torch.Tensor], torch.Tensor]) -> Any:
-    """Return plain data in which every tensor is replaced by what `function` makes of it."""
-    if isinstance(tree, torch.Tensor):
-        return function(tree)
-    if isinstance(tree, OrderedDict):
-        result = OrderedDict((key, map_tensors(value, function)) for key, value in tree.items())
-        result.__dict__.update(tree.__dict__)
-        return result
-    if isinstance(tree, dict):
-        return {key: map_tensors(value, function) for key, value in tree.items()}
-    if isinstance(tree, list | tuple):
-        return type(tree)(map_tensors(value, function) for value in tree)
-    return tree
 
 
 class _Converter:

@@ -69,9 +69,8 @@ def _folder(case: Case) -> str:
 def _trainer(case: Case) -> str | None:
     if case.build is None or case.folder is None:
         return None
-    cfg = case.cfg.clone()
+    cfg = case.cfg.changed(OUTPUT_DIR=str(case.folder), SEED=max(case.cfg.SEED, 0))
     cfg.defrost()
-    cfg.OUTPUT_DIR, cfg.SEED = str(case.folder), max(cfg.SEED, 0)
     shorten(cfg, STEPS + 1)  # the run stops before its end, and so before an evaluation
     cfg.freeze()
     if cfg.DETERMINISTIC:

@@ -1,12 +1,11 @@
 """What the flags of a command line mean in the config, so that the config.yaml of a run says what ran."""
 
 import argparse
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from steploop.config import CfgNode
 from steploop.config.merge import read_overrides
+from steploop.config.nested import dotted_names
 
 # Flags that are other names of a key, which an override of that key must not contradict.
 NAMES_OF_KEYS = {
@@ -57,7 +56,7 @@ def apply_flags(cfg: CfgNode, args: argparse.Namespace) -> None:
     Raises:
         ValueError: a flag and an override set one key to two values.
     """
-    overridden = {key for layer in read_overrides(cfg, args.opts) for key in _dotted(layer.values)}
+    overridden = {key for layer in read_overrides(cfg, args.opts) for key in dotted_names(layer.values)}
     for name, key in NAMES_OF_KEYS.items():
         value = getattr(args, name, None)
         if value is None or value is False:  # not given
@@ -96,10 +95,3 @@ def trial_folder(output_dir: str) -> str:
 
 def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
-
-
-def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    for key, value in values.items():
-        yield prefix + key
-        if isinstance(value, Mapping):
-            yield from _dotted(value, f"{prefix}{key}.")

@@ -14,10 +14,11 @@ from typing import NamedTuple
 from tabulate import tabulate
 from torch import nn
 
-from steploop.config import CfgNode, get_cfg
+from steploop.config import CfgNode
 from steploop.config.bases import load_layers
 from steploop.config.merge import merge
 
+from ..defaults.config import build_default_config
 from ..defaults.epochs import IN_EPOCHS, epochs_to_iterations
 from ..solver import build_lr_scheduler, build_optimizer
 from ..solver.momentum import momentum_of
@@ -47,7 +48,7 @@ def read_config(path: str, opts: Sequence[str], script: str = "") -> CfgNode:
     Raises:
         ValueError, KeyError, TypeError, FileNotFoundError: the config is wrong, with the place and the remedy.
     """
-    cfg = get_cfg()
+    cfg = build_default_config()
     if script:
         for add_keys in load_script(script)[1]:
             add_keys(cfg)

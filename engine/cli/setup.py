@@ -11,10 +11,11 @@ from typing import Any
 
 import torch
 
-from steploop.config import CfgNode, ConfigError, diff_configs, format_diff, get_cfg, load_yaml, resolve_device
+from steploop.config import CfgNode, ConfigError, diff_configs, format_diff, load_yaml, resolve_device
 
 from ..checkpoint.resume import holds_checkpoint, is_checkpoint_of_a_run
 from ..defaults.acceleration import set_float32_precision
+from ..defaults.config import build_default_config
 from ..distributed import comm
 from ..distributed.launchers import count_restarts
 from ..run.environment import collect_env_info
@@ -36,14 +37,14 @@ def setup_config(args: argparse.Namespace, *add_keys: Callable[[CfgNode], None])
 
     Args:
         args: of `default_argument_parser`.
-        add_keys: functions that add a project's keys.
+        add_keys: functions that add a project's keys, and those of the parts that it uses, to `build_default_config`.
 
     Raises:
         ValueError, KeyError, TypeError, FileNotFoundError: the config is wrong, with the place and the remedy; or
             flags contradict each other or an override.
     """
     check_flags(args)
-    cfg = get_cfg()
+    cfg = build_default_config()
     for add in add_keys:
         add(cfg)
     if args.config_file:
@@ -138,13 +139,9 @@ def _take_folder(output_dir: Path, args: argparse.Namespace) -> bool:
 
 def _as_given(cfg: CfgNode, args: argparse.Namespace) -> CfgNode:
     """Return `cfg` without what holds for this start only: the device that was found, and --no-validate."""
-    given = cfg.clone()
-    given.defrost()
-    for key, value in getattr(args, "as_given", {}).items():
-        if key == "MODEL.DEVICE" or getattr(args, "no_validate", False):
-            section, _, name = key.rpartition(".")
-            _value_at(given, section)[name] = value
-    return given
+    given = getattr(args, "as_given", {})
+    skipped = getattr(args, "no_validate", False)
+    return cfg.changed(**{key: value for key, value in given.items() if skipped or key == "MODEL.DEVICE"})
 
 
 def _value_at(cfg: CfgNode, key: str) -> Any:

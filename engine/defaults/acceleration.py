@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from steploop.config import CfgNode
+from steploop.config.device import device_of
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ def compile_model(model: nn.Module, backend: str = "") -> None:
             f'SOLVER.COMPILE_BACKEND is "" or one of {usual}, or to find errors eager or aot_eager; got {backend!r}'
         )
     if backend == "inductor":
-        _check_compilers(next((parameter.device.type for parameter in model.parameters()), "cpu"))
+        _check_compilers(device_of(model).type)
     model.compile(backend=backend)
 
 

@@ -52,29 +52,25 @@ def epochs_to_iterations(cfg: CfgNode, per_epoch: float | None) -> CfgNode:
             f"{_list(given.values())} count epochs, but nothing tells how long one is (the data loader has no "
             f"epoch_length and batch_size): set {_list(given)} instead"
         )
-    frozen = cfg.is_frozen()
-    converted = cfg.clone()
-    converted.defrost()
 
     def iterations(epochs: float) -> int:
         return max(round(epochs * per_epoch), 1) if epochs else 0
 
+    values: dict[str, Any] = {}
     for key, name in given.items():
-        converted.SOLVER[key] = iterations(cfg.SOLVER[name])
-        converted.SOLVER[name] = type(cfg.SOLVER[name])(0)
+        values |= {f"SOLVER.{key}": iterations(cfg.SOLVER[name]), f"SOLVER.{name}": 0}
     if "MAX_ITER" in given:
-        converted.SOLVER.STEPS = tuple(iterations(step) for step in cfg.SOLVER.STEPS)
+        values["SOLVER.STEPS"] = tuple(iterations(step) for step in cfg.SOLVER.STEPS)
         for period in _PERIODS:
             section, key = period.split(".")
-            converted[section][key] = iterations(cfg[section][key])
+            values[period] = iterations(cfg[section][key])
             if cfg[section][key] > cfg.SOLVER.MAX_EPOCH:
                 logger.warning("%s is %d epochs, more than the run has; 0 says so", period, cfg[section][key])
+    converted = cfg.changed(**values)
     logger.info(
         "Written in epochs, run in iterations: %s",
         ", ".join(f"{name} {cfg.SOLVER[name]:g} is {key} {converted.SOLVER[key]}" for key, name in given.items()),
     )
-    if frozen:
-        converted.freeze()
     return converted
 
 

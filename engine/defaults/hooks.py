@@ -3,16 +3,13 @@
 import logging
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from steploop.config import CfgNode
 
 from .. import hooks
 from ..checkpoint import Checkpointer
 from ..metrics.events import VALIDATION
-
-if TYPE_CHECKING:
-    from .trainer import DefaultTrainer
 
 logger = logging.getLogger(__name__)
 
@@ -50,13 +47,11 @@ def build_best_checkpointers(cfg: CfgNode, checkpointer: Checkpointer) -> list[h
     return found
 
 
-def build_precise_bn(trainer: "DefaultTrainer") -> hooks.PreciseBN | None:
+def build_precise_bn(trainer: Any) -> hooks.PreciseBN | None:
     """Return the hook that TEST.PRECISE_BN describes, with a loader of its own; None where it is not enabled."""
     if not trainer.cfg.TEST.PRECISE_BN.ENABLED:
         return None
-    cfg = trainer.cfg.clone()
-    cfg.defrost()
-    cfg.DATALOADER.CACHE = 0  # the training's loader has one
+    cfg = trainer.cfg.changed(**{"DATALOADER.CACHE": 0})  # the training's loader has one
     loader = trainer.build_train_loader(cfg)
     return hooks.PreciseBN(cfg.TEST.EVAL_PERIOD, trainer.model, loader, cfg.TEST.PRECISE_BN.NUM_ITER)
 

@@ -30,9 +30,6 @@ def rescale_for_world_size(cfg: CfgNode, world_size: int) -> CfgNode:
             f"SOLVER.REFERENCE_WORLD_SIZE ({reference})"
         )
     scale = world_size / reference
-    frozen = cfg.is_frozen()
-    cfg = cfg.clone()
-    cfg.defrost()
 
     def fewer(iterations: int) -> int:
         if cfg.FAST_DEV_RUN:  # a trial has its length already
@@ -40,18 +37,22 @@ def rescale_for_world_size(cfg: CfgNode, world_size: int) -> CfgNode:
         return max(round(iterations / scale), 1) if iterations else 0  # a period of 0 would mean never
 
     solver, test = cfg.SOLVER, cfg.TEST
-    solver.IMS_PER_BATCH = round(solver.IMS_PER_BATCH * scale)
-    solver.BASE_LR *= scale
-    for key, in_epochs in IN_EPOCHS.items():
-        if not solver[in_epochs]:
-            solver[key] = fewer(solver[key])
-    solver.FREEZE_ITERS = fewer(solver.FREEZE_ITERS)
+    values = {
+        "SOLVER.REFERENCE_WORLD_SIZE": world_size,
+        "SOLVER.IMS_PER_BATCH": round(solver.IMS_PER_BATCH * scale),
+        "SOLVER.BASE_LR": solver.BASE_LR * scale,
+        "SOLVER.FREEZE_ITERS": fewer(solver.FREEZE_ITERS),
+    }
+    values |= {f"SOLVER.{key}": fewer(solver[key]) for key, in_epochs in IN_EPOCHS.items() if not solver[in_epochs]}
     if not solver.MAX_EPOCH:
-        solver.STEPS = tuple(fewer(step) for step in solver.STEPS)
-        solver.CHECKPOINT_PERIOD = fewer(solver.CHECKPOINT_PERIOD)
-        test.EVAL_PERIOD = fewer(test.EVAL_PERIOD)
-        test.LOSS_PERIOD = fewer(test.LOSS_PERIOD)
-    solver.REFERENCE_WORLD_SIZE = world_size
+        values |= {
+            "SOLVER.STEPS": tuple(fewer(step) for step in solver.STEPS),
+            "SOLVER.CHECKPOINT_PERIOD": fewer(solver.CHECKPOINT_PERIOD),
+            "TEST.EVAL_PERIOD": fewer(test.EVAL_PERIOD),
+            "TEST.LOSS_PERIOD": fewer(test.LOSS_PERIOD),
+        }
+    cfg = cfg.changed(**values)
+    solver = cfg.SOLVER
     logger.info(
         "Config written for %d processes, run with %d: batch size %d, learning rate %g, %s",
         reference,
@@ -60,6 +61,4 @@ def rescale_for_world_size(cfg: CfgNode, world_size: int) -> CfgNode:
         solver.BASE_LR,
         ", ".join(f"{key} {solver[key]}" for key, in_epochs in IN_EPOCHS.items() if not solver[in_epochs]),
     )
-    if frozen:
-        cfg.freeze()
     return cfg

@@ -15,6 +15,7 @@ from tabulate import tabulate
 from torch import nn
 
 from steploop.config import CfgNode
+from steploop.config.nested import leaves
 
 from ..distributed import comm
 
@@ -217,13 +218,7 @@ def print_csv_format(results: Mapping[str, Any]) -> None:
 
 def flatten_results_dict(results: Mapping[str, Any]) -> dict[str, Any]:
     """Return nested results as one dict, with keys joined by "/"."""
-    flat: dict[str, Any] = {}
-    for key, value in results.items():
-        if isinstance(value, Mapping):
-            flat.update({f"{key}/{inner}": leaf for inner, leaf in flatten_results_dict(value).items()})
-        else:
-            flat[key] = value
-    return flat
+    return dict(leaves(results, "/"))
 
 
 def verify_results(cfg: CfgNode, results: Mapping[str, Any]) -> bool:

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
+from steploop.config.device import device_of
+
 from ..distributed import comm
 from ..metrics.events import EventStorage
 from ..run.seeding import seed_step
@@ -31,7 +33,7 @@ def side_pass(model: nn.Module, iteration: int) -> Iterator[None]:
         model: on its device.
         iteration: of the storage that the model finds.
     """
-    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+    device = device_of(model)
     with torch.random.fork_rng([device] if device.type == "cuda" else []), torch.no_grad(), EventStorage(iteration):
         seed_step(0, comm.get_rank(), 0, device)
         yield

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from steploop.config.errors import nearest
+from steploop.config.errors import unknown
 
 from ..checkpoint import unwrap
 from ..train_loop import HookBase
@@ -95,7 +95,5 @@ class LayerFreeze(HookBase):
 def _module(model: nn.Module, name: str) -> nn.Module:
     modules = {key: module for key, module in model.named_modules() if key}
     if name not in modules:
-        near = nearest(name, modules)
-        hint = f"; did you mean {near!r}?" if near else f"; at the top it has {', '.join(dict(model.named_children()))}"
-        raise ValueError(f"{type(model).__name__} has no module {name!r} to freeze (MODEL.FREEZE_LAYERS){hint}")
+        raise ValueError(f"MODEL.FREEZE_LAYERS: {unknown(f'module of {type(model).__name__}', name, modules)}")
     return modules[name]

@@ -4,7 +4,7 @@ import logging
 import operator
 from collections.abc import Callable
 
-from steploop.config.errors import nearest
+from steploop.config.errors import unknown
 
 from ..metrics.events import EventStorage
 
@@ -28,13 +28,10 @@ def find_metric(storage: EventStorage, name: str, asked_by: str) -> tuple[float,
     """Return the last value of a metric and its iteration; where there is none, None and a warning."""
     latest = storage.latest()
     if name not in latest:
-        near = nearest(name, latest)
         logger.warning(
-            "%s found no metric %r; recorded so far: %s%s. Is it registered after the hook that measures it?",
+            "%s: %s. Is it registered after the hook that measures it?",
             asked_by,
-            name,
-            ", ".join(sorted(latest)) or "none",
-            f". Did you mean {near!r}?" if near else "",
+            unknown("metric", name, sorted(latest)),
         )
         return None
     return latest[name]

@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 
+from steploop.config.device import device_of
+
 from ..train_loop import HookBase
 
 PHASES = ("data", "forward", "backward", "optimizer", "hooks")
@@ -39,8 +41,7 @@ class TimeSplit(HookBase):
     def before_train(self) -> None:
         """Give the trainer the clock."""
         self.trainer.storage.volatile |= {f"time/{phase}" for phase in PHASES}
-        parameter = next(self.trainer.model.parameters(), None)
-        self._clock = _DeviceClock() if parameter is not None and parameter.is_cuda else _HostClock()
+        self._clock = _DeviceClock() if device_of(self.trainer.model).type == "cuda" else _HostClock()
         self.trainer.phase_clock = self._clock
 
     def before_step(self) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from steploop.config.device import device_of
+
 from ..checkpoint import unwrap
 from ..distributed import comm
 from ..distributed.ddp import synchronize_buffers
@@ -100,7 +102,7 @@ class ValidationLoss(HookBase):
             return {name: list(zip(torch.stack(each).tolist(), counts[name])) for name, each in values.items()}
 
     def _forward(self, batch: Any) -> dict[str, Any]:
-        device = next((parameter.device.type for parameter in self._model.parameters()), "cpu")
+        device = device_of(self._model).type
         with torch.autocast(device, self._precision, enabled=self._precision is not None):
             losses, metrics = split_outputs(self._model(batch))
             return {"total_loss": total(losses), **(losses if len(losses) > 1 else {}), **metrics}

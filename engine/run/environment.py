@@ -3,7 +3,6 @@
 import importlib.metadata
 import os
 import platform
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 
 from ..distributed.launch import available_cores
+from .machine import git
 
 _ENGINE = Path(__file__).resolve().parents[1]
 
@@ -67,16 +67,8 @@ def _version(distribution: str) -> str:
 
 def _commit() -> str:
     """Return the commit of the checkout that holds this file, marked where files differ from it."""
-    prefix = _git("rev-parse", "--show-prefix")
+    prefix = git(_ENGINE, "rev-parse", "--show-prefix")
     if prefix != f"{_ENGINE.name}/":  # no git, no checkout, or a virtual environment inside another project's
         return "not a git checkout"
-    commit = _git("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
+    commit = git(_ENGINE, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
     return f"commit {commit}" if commit else "a git checkout without a commit"
-
-
-def _git(*args: str) -> str | None:
-    try:
-        done = subprocess.run(["git", "-C", str(_ENGINE), *args], capture_output=True, text=True, timeout=5)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None

@@ -6,7 +6,6 @@ import fcntl
 import functools
 import json
 import os
-import socket
 import struct
 import threading
 import time
@@ -14,6 +13,8 @@ import weakref
 from datetime import datetime
 from pathlib import Path
 from typing import IO
+
+from .machine import host_name
 
 _NAME = ".lock"
 _HEARTBEAT_SECONDS = 10
@@ -101,7 +102,7 @@ class FolderLock:
     def _sign(self) -> None:
         self._file.truncate(0)
         since = datetime.now().astimezone().isoformat(timespec="seconds")
-        json.dump({"host": socket.gethostname(), "pid": os.getpid(), "since": since}, self._file)
+        json.dump({"host": host_name(), "pid": os.getpid(), "since": since}, self._file)
         self._file.flush()
 
 
@@ -163,7 +164,7 @@ def _holder(file: IO[str]) -> dict[str, object]:
 
 def _is_dead(holder: dict[str, object]) -> bool:
     """Whether the holder was a process of this host that is gone; of another host, one cannot know."""
-    if holder["host"] != socket.gethostname() or not isinstance(holder["pid"], int):
+    if holder["host"] != host_name() or not isinstance(holder["pid"], int):
         return False
     if not 0 < holder["pid"] < 2**31:  # no process has such a number
         return False

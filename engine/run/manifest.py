@@ -9,7 +9,6 @@ import logging
 import os
 import platform
 import re
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from steploop.config import CfgNode
 
 from ..distributed import comm
 from .files import read_json_object, write_text_atomically
+from .machine import git, host_name
 
 logger = logging.getLogger(__name__)
 
@@ -162,8 +162,8 @@ def git_state(folder: Path) -> dict[str, Any]:
 
     Dirty is one with changes of tracked files. Asked once in a process, which has loaded its code by then.
     """
-    commit = _git(folder, "rev-parse", "HEAD")
-    changes = None if commit is None else _git(folder, "status", "--porcelain", "--untracked-files=no")
+    commit = git(folder, "rev-parse", "HEAD")
+    changes = None if commit is None else git(folder, "status", "--porcelain", "--untracked-files=no")
     return {"commit": commit, "dirty": None if changes is None else bool(changes)}
 
 
@@ -217,17 +217,8 @@ def _hash(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:16]
 
 
-def _git(folder: Path, *args: str) -> str | None:
-    command = ["git", "--no-optional-locks", "-C", str(folder), *args]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=5, stdin=subprocess.DEVNULL)
-    except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
-
-
 def _process() -> dict[str, Any]:
-    return {"host": platform.node(), "pid": os.getpid()}
+    return {"host": host_name(), "pid": os.getpid()}
 
 
 def _now() -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TypeVar
 
-from steploop.config.errors import UnknownKeyError, nearest
+from steploop.config.errors import UnknownKeyError, unknown
 
 T = TypeVar("T")
 
@@ -21,6 +21,4 @@ def look_up(key: str, name: str, known: Mapping[str, T]) -> T:
     """
     if name in known:
         return known[name]
-    near = nearest(name, known)
-    hint = f"; did you mean {near!r}?" if near else ""
-    raise UnknownKeyError(f"{key} is one of {', '.join(known)}, got {name!r}{hint}")
+    raise UnknownKeyError(f"{key}: {unknown('name', name, known)}")

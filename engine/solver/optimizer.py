@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from steploop.config import CfgNode
-from steploop.config.errors import UnknownKeyError, nearest
 
+from .names import look_up
 from .param_groups import get_default_optimizer_params
 
 
@@ -73,11 +73,7 @@ def _optimizer_class(name: str) -> type[torch.optim.Optimizer]:
         for key, cls in vars(torch.optim).items()
         if inspect.isclass(cls) and issubclass(cls, base) and cls is not base
     }
-    if name not in known:
-        near = nearest(name, known)
-        hint = f"; did you mean {near!r}?" if near else ""
-        raise UnknownKeyError(f"SOLVER.OPT is a class of torch.optim ({', '.join(sorted(known))}), got {name!r}{hint}")
-    cls = known[name]
+    cls = look_up("SOLVER.OPT", name, known)
     if inspect.signature(cls.step).parameters["closure"].default is inspect.Parameter.empty:
         raise ValueError(f"SOLVER.OPT {name!r} needs to compute the loss anew within a step; the loop does not")
     return cls

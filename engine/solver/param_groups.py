@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from steploop.config.errors import nearest
+from steploop.config.errors import unknown
 
 _NORMS = (
     nn.BatchNorm1d,
@@ -100,13 +100,7 @@ def _trainable(model: nn.Module) -> Iterator[tuple[str, nn.Parameter, nn.Module]
 
 
 def _check_modules(model: nn.Module, names: Iterable[str]) -> None:
-    modules = dict(model.named_modules())
+    modules = [name for name, _ in model.named_modules() if name]
     for name in names:
-        if not name or name not in modules:
-            near = nearest(name, modules)
-            hint = (
-                f"; did you mean {near!r}?"
-                if near
-                else f"; at the top it has {', '.join(dict(model.named_children()))}"
-            )
-            raise ValueError(f"{type(model).__name__} has no module {name!r} (SOLVER.LR_FACTORS){hint}")
+        if name not in modules:
+            raise ValueError(f"SOLVER.LR_FACTORS: {unknown(f'module of {type(model).__name__}', name, modules)}")

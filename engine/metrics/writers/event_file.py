@@ -2,13 +2,14 @@
 
 import itertools
 import os
-import socket
 import time
 from pathlib import Path
 from typing import Any
 
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.summary.writer.record_writer import RecordWriter
+
+from ...run.machine import host_name
 
 _numbers = itertools.count()
 
@@ -27,7 +28,7 @@ class EventFile:
     def __init__(self, folder: str | os.PathLike[str], filename_suffix: str = "") -> None:
         Path(folder).mkdir(parents=True, exist_ok=True)
         number = next(_numbers)
-        name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{number}"
+        name = f"events.out.tfevents.{int(time.time()):010d}.{host_name()}.{os.getpid()}.{number}"
         self._file = Path(folder, name + filename_suffix).open("wb")  # noqa: SIM115  # until close()
         self._records = RecordWriter(self._file)
         self.add(file_version="brain.Event:2")

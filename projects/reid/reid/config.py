@@ -1,10 +1,14 @@
-"""The config keys that only re-identification has."""
+"""The config keys of re-identification."""
 
 from steploop.config import CfgNode as CN
+from steploop.data import add_sampler_config
+from steploop.modeling import add_backbone_config
 
 
 def add_reid_config(cfg: CN) -> None:
-    """Add the keys of the re-ID project to `cfg`, in place."""
+    """Add the keys of the re-ID project, of the backbone and of the samplers to `cfg`, in place."""
+    add_backbone_config(cfg)
+    add_sampler_config(cfg)
     cfg.MODEL.META_ARCHITECTURE = "Baseline"
     cfg.MODEL.BACKBONE.LAST_STRIDE = 1
     cfg.MODEL.HEADS = CN()

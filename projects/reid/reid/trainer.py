@@ -36,9 +36,8 @@ class ReidTrainer(DefaultTrainer):
     def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
         """Return the optimizer that SOLVER describes, with HEADS_LR_FACTOR for the module "heads"."""
         if cfg.SOLVER.HEADS_LR_FACTOR != 1.0:
-            cfg = cfg.clone()
-            cfg.defrost()
-            cfg.SOLVER.LR_FACTORS = [*cfg.SOLVER.LR_FACTORS, ["heads", cfg.SOLVER.HEADS_LR_FACTOR]]
+            factors = [*cfg.SOLVER.LR_FACTORS, ["heads", cfg.SOLVER.HEADS_LR_FACTOR]]
+            cfg = cfg.changed(**{"SOLVER.LR_FACTORS": factors})
         return super().build_optimizer(cfg, model)
 
     @classmethod
@@ -128,13 +127,8 @@ def with_num_classes(cfg: CfgNode) -> CfgNode:
     """Return `cfg` with MODEL.HEADS.NUM_CLASSES filled in, if it is 0, from the training set."""
     if cfg.MODEL.HEADS.NUM_CLASSES > 0:
         return cfg
-    frozen = cfg.is_frozen()
-    cfg = cfg.clone()
-    cfg.defrost()
-    cfg.MODEL.HEADS.NUM_CLASSES = get_train_dataset(cfg.DATASETS.TRAIN, cfg.INPUT.TURNS).num_pids
-    if frozen:
-        cfg.freeze()
-    return cfg
+    dataset = get_train_dataset(cfg.DATASETS.TRAIN, cfg.INPUT.TURNS)
+    return cfg.changed(**{"MODEL.HEADS.NUM_CLASSES": dataset.num_pids})
 
 
 def log_statistics(dataset: ReidDataset) -> None:

@@ -60,7 +60,7 @@ def test_an_unknown_metric_is_a_warning_that_lists_the_known(caplog):
     trainer = tiny_trainer()
     trainer.register_hooks([BestCheckpointer(0, RecordingCheckpointer(), "typo")])
     trainer.train(0, 2)
-    assert "no metric 'typo'; recorded so far: data_time, total_loss" in caplog.text
+    assert "unknown metric 'typo'. Known: data_time, total_loss" in caplog.text
 
 
 def test_an_unknown_mode_is_an_error():
@@ -218,7 +218,7 @@ def test_an_unknown_metric_is_told_the_nearest(caplog):
         [hooks.EvalHook(2, lambda: {"set/mAP": 1.0}), BestCheckpointer(2, RecordingCheckpointer(), "set/map")]
     )
     trainer.train(0, 2)
-    assert "Did you mean 'set/mAP'?" in caplog.text
+    assert "did you mean 'set/mAP'?" in caplog.text
 
 
 def test_a_metric_that_is_measured_at_the_last_step_is_in_its_checkpoint(tmp_path):

@@ -121,8 +121,8 @@ def test_no_picture_if_none_is_wanted(tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "error", "message"),
     [
-        ({"DATASETS__TEST": ("market", "nowhere")}, FileNotFoundError, "no data set 'nowhere'"),
-        ({"DATASETS__TRAIN": ("markt",)}, FileNotFoundError, "Did you mean 'market'"),
+        ({"DATASETS__TEST": ("market", "nowhere")}, FileNotFoundError, "unknown data set 'nowhere'"),
+        ({"DATASETS__TRAIN": ("markt",)}, FileNotFoundError, "did you mean 'market'"),
         ({"DATASETS__TRAIN": ()}, ValueError, "DATASETS.TRAIN is empty"),
         ({"DATASETS__VAL": ("market",)}, ValueError, "DATASETS.VAL cannot be measured here"),
         ({"TEST__METRIC": "cosin"}, ValueError, "unknown metric 'cosin': choose one of cosine, euclidean"),

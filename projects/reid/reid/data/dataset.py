@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from tabulate import tabulate
 
-from steploop.config.errors import nearest
+from steploop.config.errors import unknown
 from steploop.data import DatasetCatalog, datasets_root
 
 from .items import ReidItem
@@ -146,11 +146,9 @@ def _explain_unknown(name: str) -> str:
     root = datasets_root()
     # A hidden folder is a data set that is just being made.
     folders = sorted(p.name for p in root.iterdir() if p.is_dir() and p.name[0] != ".") if root.is_dir() else []
-    close = nearest(name, [*folders, *DatasetCatalog.list()])
+    missing = "" if root.is_dir() else f" (the folder {root} does not exist)"
     return (
-        f"no data set {name!r}: there is no folder {root / name}, none is registered by that name, and it is no path. "
-        + (f"Did you mean {close!r}? " if close else "")
-        + (f"Folders in {root}: {folders}. " if root.is_dir() else f"The folder {root} does not exist. ")
-        + f"Registered: {DatasetCatalog.list()}. Set $STEPLOOP_DATASETS to the folder that holds the data sets, "
-        "or give the path of a folder or a .csv file."
+        f"{unknown('data set', name, [*folders, *DatasetCatalog.list()])}. There is no folder {root / name}{missing}, "
+        "none is registered by that name, and it is no path. Set $STEPLOOP_DATASETS to the folder that holds the data "
+        "sets, or give the path of a folder or a .csv file."
     )

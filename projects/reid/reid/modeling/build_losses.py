@@ -28,29 +28,33 @@ def build_losses(cfg: CfgNode) -> dict[str, Loss]:
     for name in names:
         if name not in _BUILDERS:
             raise ValueError(f"unknown loss {name!r} in MODEL.LOSSES.NAME: expected some of {', '.join(_BUILDERS)}")
-        key, options, build = _BUILDERS[name]
-        loss = build(cfg.MODEL.LOSSES[options])
+        key, build = _BUILDERS[name]
+        loss = build(cfg)
         is_pairwise = name != "CrossEntropyLoss"
         losses[key] = across_ranks(loss) if cfg.MODEL.LOSSES.CROSS_RANK and is_pairwise else loss
     return losses
 
 
-def _cross_entropy(options: CfgNode) -> Loss:
+def _cross_entropy(cfg: CfgNode) -> Loss:
+    options = cfg.MODEL.LOSSES.CE
     loss = partial(cross_entropy_loss, eps=options.EPSILON, alpha=options.ALPHA)
     scale = options.SCALE
     return lambda outputs, targets: loss(outputs.cls_outputs, targets) * scale
 
 
-def _triplet(options: CfgNode) -> Loss:
+def _triplet(cfg: CfgNode) -> Loss:
+    options = cfg.MODEL.LOSSES.TRI
     loss = partial(triplet_loss, margin=options.MARGIN, norm_feat=options.NORM_FEAT, hard_mining=options.HARD_MINING)
     return _of_features(loss, options.SCALE)
 
 
-def _circle(options: CfgNode) -> Loss:
+def _circle(cfg: CfgNode) -> Loss:
+    options = cfg.MODEL.LOSSES.CIRCLE
     return _of_features(partial(pairwise_circleloss, margin=options.MARGIN, gamma=options.GAMMA), options.SCALE)
 
 
-def _cosface(options: CfgNode) -> Loss:
+def _cosface(cfg: CfgNode) -> Loss:
+    options = cfg.MODEL.LOSSES.COSFACE
     return _of_features(partial(pairwise_cosface, margin=options.MARGIN, gamma=options.GAMMA), options.SCALE)
 
 
@@ -58,10 +62,10 @@ def _of_features(loss: Callable[..., Tensor], scale: float) -> Loss:
     return lambda outputs, targets: loss(outputs.features, targets) * scale
 
 
-# The name in the config; the name in the logs; the part of MODEL.LOSSES; the builder.
-_BUILDERS: dict[str, tuple[str, str, Callable[[CfgNode], Loss]]] = {
-    "CrossEntropyLoss": ("loss_cls", "CE", _cross_entropy),
-    "TripletLoss": ("loss_triplet", "TRI", _triplet),
-    "CircleLoss": ("loss_circle", "CIRCLE", _circle),
-    "Cosface": ("loss_cosface", "COSFACE", _cosface),
+# The name in the config; the name in the logs; the builder.
+_BUILDERS: dict[str, tuple[str, Callable[[CfgNode], Loss]]] = {
+    "CrossEntropyLoss": ("loss_cls", _cross_entropy),
+    "TripletLoss": ("loss_triplet", _triplet),
+    "CircleLoss": ("loss_circle", _circle),
+    "Cosface": ("loss_cosface", _cosface),
 }

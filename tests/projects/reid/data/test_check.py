@@ -109,5 +109,5 @@ def test_a_registered_set_whose_identities_are_renumbered(tmp_path, monkeypatch)
 
 
 def test_no_such_set(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no data set 'nowhere'"):
+    with pytest.raises(FileNotFoundError, match="unknown data set 'nowhere'"):
         check_dataset("nowhere")

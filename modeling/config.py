@@ -1,0 +1,44 @@
+"""The config keys that the building blocks read."""
+
+from steploop.config import CfgNode as CN
+
+
+def add_backbone_config(cfg: CN) -> None:
+    """Add MODEL.BACKBONE and the statistics of the pixels that it expects, MODEL.PIXEL_MEAN and PIXEL_STD, in place.
+
+    A second call changes nothing, so that several parts of a project can each add what they read.
+    """
+    if "BACKBONE" in cfg.MODEL:
+        return
+    # RGB, in the range 0..255 (the mean and standard deviation of ImageNet).
+    cfg.MODEL.PIXEL_MEAN = [123.675, 116.28, 103.53]
+    cfg.MODEL.PIXEL_STD = [58.395, 57.12, 57.375]
+    cfg.MODEL.BACKBONE = CN()
+    cfg.MODEL.BACKBONE.NAME = "build_resnet_backbone"
+    # 18, 34, 50 or 101.
+    cfg.MODEL.BACKBONE.DEPTH = 50
+    # Channels of the first stage; 64 is the published network.
+    cfg.MODEL.BACKBONE.WIDTH = 64
+    # Stride of the last stage: 1 keeps twice the resolution for re-identification.
+    cfg.MODEL.BACKBONE.LAST_STRIDE = 2
+    # "imagenet": 7x7 stride 2, then max pooling; "small": 3x3 stride 1 and no pooling, for small images.
+    cfg.MODEL.BACKBONE.STEM = "imagenet"
+    # The stem's max pooling: "pad" (padding 1, as torchvision) or "ceil" (padding 0, ceil_mode, as fast-reid).
+    cfg.MODEL.BACKBONE.STEM_POOL = "pad"
+    # Half instance, half batch normalisation in the first three stages (IBN-a, arXiv:1807.09441).
+    cfg.MODEL.BACKBONE.WITH_IBN = False
+    # "BN", "SyncBN", "FrozenBN" or "GN".
+    cfg.MODEL.BACKBONE.NORM = "BN"
+    # Which convolution of a bottleneck has the stride: "pytorch" (3x3, torchvision) or "caffe" (1x1, detectron2).
+    cfg.MODEL.BACKBONE.STYLE = "pytorch"
+    # Outputs that the backbone returns: "stem", "res2", ..., "res5"; stages behind the last of them are not built.
+    cfg.MODEL.BACKBONE.OUT_FEATURES = ["res5"]
+    # The stem (0) and so many stages neither train nor update statistics; -1 freezes nothing.
+    cfg.MODEL.BACKBONE.FROZEN_STAGES = -1
+    # Keep the statistics of all batch normalisation; scales and shifts train.
+    cfg.MODEL.BACKBONE.NORM_EVAL = False
+    # Start the last normalisation of each block at 0: each block is the identity at first.
+    cfg.MODEL.BACKBONE.ZERO_INIT_RESIDUAL = False
+    # A file with ImageNet weights; "" starts from random weights. It is read only where a run starts from it: not where
+    # MODEL.WEIGHTS is set or the run resumes.
+    cfg.MODEL.BACKBONE.PRETRAIN_PATH = ""
