@@ -1,11 +1,13 @@
-"""What a run may be told: the schema, safe YAML, overrides and registries."""
+"""The settings of a run: the schema, safe YAML, overrides and registries."""
 
 from .configurable import configurable
 from .defaults import get_cfg
 from .device import resolve_device
 from .diff import ABSENT, diff_configs, format_diff
 from .errors import ConfigError, FrozenConfigError, UnknownKeyError, WrongTypeError
+from .mm_options import merge_options
 from .node import CfgNode
+from .python_config import load_python_config
 from .registry import Registry
 from .safe_yaml import load_yaml
 
@@ -21,6 +23,8 @@ __all__ = [
     "diff_configs",
     "format_diff",
     "get_cfg",
+    "load_python_config",
     "load_yaml",
+    "merge_options",
     "resolve_device",
 ]

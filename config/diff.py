@@ -1,4 +1,4 @@
-"""What differs between two configs, for a run that resumes under another one than it began with."""
+"""The differences between two configs, for a run that is resumed with a changed config."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,14 +13,14 @@ class _Absent:
         return "(absent)"
 
 
-# Stands for the value of a key that one of the configs does not hold; None is a value.
+# The value of a key that one of the configs does not have; None is a normal value.
 ABSENT = _Absent()
 
 
 def diff_configs(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
     """Return (dotted key, old value, new value) of each key whose value differs, sorted by key.
 
-    A value is ABSENT where a config does not hold the key. A list equals a tuple with the same items (YAML knows only
+    A value is ABSENT if a config does not have the key. A list equals a tuple with the same items (YAML has only
     lists), and NaN equals NaN.
 
     Args:
@@ -34,7 +34,7 @@ def diff_configs(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[s
 
 
 def format_diff(changes: list[tuple[str, Any, Any]]) -> str:
-    """Return the result of `diff_configs` as a table to print, "" when nothing differs."""
+    """Return the result of `diff_configs` as a table to print; "" if nothing differs."""
     if not changes:
         return ""
     rows = [(key, f"{was!r:.60}", f"{now!r:.60}") for key, was, now in changes]
@@ -42,7 +42,7 @@ def format_diff(changes: list[tuple[str, Any, Any]]) -> str:
 
 
 def _comparable(value: Any) -> str:
-    """Return a text that is equal for equal values: NaN differs from itself, and True is 1 to ``==``."""
+    """Return a text to compare values by: with ``==``, NaN would differ from itself, and True would equal 1."""
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(_comparable, value))}]"
     return repr(value)

@@ -1,4 +1,4 @@
-"""Merges values into a config: each key must be known to it, each value have the type that it expects."""
+"""Merges values into a config, which must have each key, and checks the type of each value."""
 
 import copy
 import functools
@@ -26,7 +26,7 @@ _NAMES = {
 
 
 class Section(Protocol):
-    """What merging asks of a config or a part of one; `CfgNode` is a dict that has it."""
+    """The interface of a config, or of a part of one, that merging needs; `CfgNode` has it."""
 
     def __init__(self, *, new_allowed: bool) -> None: ...
     def __contains__(self, key: object, /) -> bool: ...
@@ -34,26 +34,26 @@ class Section(Protocol):
     def __getitem__(self, key: str, /) -> Any: ...
     def __setitem__(self, key: str, value: Any, /) -> None: ...
     def is_new_allowed(self) -> bool:
-        """Return whether merging may add keys."""
+        """Return True if merging may add keys."""
 
     def expected_type(self, key: str) -> type:
-        """Return the type of a key's values, NoneType where any will do."""
+        """Return the type of a key's values; NoneType if any type is allowed."""
 
     def takes_none(self, key: str) -> bool:
-        """Return whether merging may set `key` to None."""
+        """Return True if merging may set `key` to None."""
 
     def is_obsolete(self, name: str) -> bool:
-        """Return whether a file may hold the dotted `name`, which has no effect any more."""
+        """Return True if files may still have the dotted key `name`, which has no effect any more."""
 
 
 def merge(root: Section, layer: Layer) -> None:
     """Merge a layer into the config `root`, in place.
 
     Raises:
-        UnknownKeyError: (a KeyError) a key that `root` does not hold, outside the nodes that allow new ones.
-        WrongTypeError: (a ValueError and a TypeError) a value of another type than the default's. An int is fine where
-            a float is expected, a list where a tuple is and the reverse, None where the default is None.
-        ConfigError: (a ValueError) an int too large for a float, or keys nested too deep.
+        UnknownKeyError: (a KeyError) `root` does not have a key, and its node does not allow new ones.
+        WrongTypeError: (a ValueError and a TypeError) the type of a value is not that of the default. An int is
+            accepted for a float, a list for a tuple and the reverse, None if the default is None.
+        ConfigError: (a ValueError) an int is too large for a float, or keys are nested too deep.
     """
     _merge_node(root, layer.values, (), root, layer)
 
@@ -61,8 +61,11 @@ def merge(root: Section, layer: Layer) -> None:
 def read_overrides(root: Section, opts: Sequence[Any]) -> Iterator[Layer]:
     """Yield one layer for each override of ``[KEY, VALUE, "KEY=VALUE", ...]``.
 
-    Text is read as a literal; for a key that expects a str it is taken as it stands, but for quotes round the whole and
-    for None. Raises ConfigError when the last key has no value.
+    Text is read as a Python literal. For a key of type str it is used unchanged, except that quotes around the whole
+    text are removed and that None is None.
+
+    Raises:
+        ConfigError: the last key has no value.
     """
     rest = iter(opts)
     for item in rest:
@@ -98,7 +101,7 @@ def _merge_node(node: Section, values: dict[str, Any], path: tuple[str, ...], ro
                 raise UnknownKeyError(_unknown(root, here, layer))
             if not is_key(key):
                 raise ConfigError(f"{layer.at(here)}: {_dotted(here):.200}: a key is a str, not empty and without dots")
-            node[key] = None  # known from here on, and without a type: any value will do
+            node[key] = None  # from here on the key is known, and has no type: any value is accepted
         current = node[key]
         is_section = isinstance(current, dict)
         if isinstance(value, dict) and (is_section or node.expected_type(key) is NoneType):
@@ -106,11 +109,11 @@ def _merge_node(node: Section, values: dict[str, Any], path: tuple[str, ...], ro
                 current = node[key] = type(node)(new_allowed=True)
             _merge_node(current, value, here, root, layer)
         else:
-            node[key] = copy.deepcopy(_coerce(value, node, here, layer))  # the layer keeps its own lists
+            node[key] = copy.deepcopy(_coerce(value, node, here, layer))  # the config must not share the layer's lists
 
 
 def is_key(key: object) -> bool:
-    """Return whether a config can hold `key`: dotted paths must stay unambiguous."""
+    """Return True if a config can have `key`; keys with dots would make dotted paths ambiguous."""
     return isinstance(key, str) and key != "" and "." not in key
 
 
@@ -190,4 +193,4 @@ def _dotted(path: tuple[str, ...]) -> str:
 
 @functools.cache
 def _warn_once(text: str) -> None:
-    logger.warning(text)  # a merge is tried on a copy first, and a file is read more than once
+    logger.warning(text)  # once, although a merge runs on a copy first and a file is read more than once

@@ -8,7 +8,7 @@ import torch
 
 
 def leaves(tree: Mapping[str, Any], separator: str = ".") -> Iterator[tuple[str, Any]]:
-    """Yield (name, value) of all values that are no mappings; the name has the keys on the way to it, joined.
+    """Yield (name, value) of all values that are not mappings; the name is the joined path of keys.
 
     ``leaves({"SOLVER": {"STEPS": (10,)}})`` yields ``("SOLVER.STEPS", (10,))``. An empty mapping has no leaves.
     """
@@ -23,10 +23,10 @@ def dotted_names(tree: Mapping[str, Any]) -> list[str]:
 
 
 def map_tensors(function: Callable[[torch.Tensor], Any], tree: Any) -> Any:
-    """Return `tree` with each tensor in it replaced by what `function` makes of it.
+    """Return a copy of `tree` with each tensor replaced by ``function(tensor)``.
 
-    Dicts, lists and tuples (named ones too) are entered and copied; all else stays as it is. An OrderedDict keeps its
-    attributes, such as the `_metadata` of a state_dict.
+    Dicts, lists and tuples (also named tuples) are traversed and copied; other objects are used unchanged. An
+    OrderedDict keeps its attributes, such as the `_metadata` of a state_dict.
     """
     if isinstance(tree, torch.Tensor):
         return function(tree)

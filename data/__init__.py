@@ -28,6 +28,7 @@ from .mapped import Mapper as Mapper
 from .mapped import SampleError as SampleError
 from .mapped import StepMapper as StepMapper
 from .overfit import OverfitLoader as OverfitLoader
+from .pictures.boxes import draw_boxes as draw_boxes
 from .pictures.cache import ImageCache as ImageCache
 from .pictures.reading import image_size as image_size
 from .pictures.reading import read_image as read_image
@@ -78,6 +79,8 @@ from .transforms.resize import Resize as Resize
 from .transforms.resize import ResizeToFit as ResizeToFit
 from .transforms.resize import ResizeToTensor as ResizeToTensor
 from .transforms.resize import ToTensor as ToTensor
+from .walk import IMAGE_SUFFIXES as IMAGE_SUFFIXES
+from .walk import files_below as files_below
 from .weighted import RandomSubsetTrainingSampler as RandomSubsetTrainingSampler
 from .weighted import WeightedTrainingSampler as WeightedTrainingSampler
 from .wrappers import ClassBalancedDataset as ClassBalancedDataset

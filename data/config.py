@@ -6,19 +6,20 @@ from steploop.config import CfgNode as CN
 def add_sampler_config(cfg: CN) -> None:
     """Add the keys of DATALOADER that choose the order of the training samples, in place.
 
-    A second call changes nothing, so that several parts of a project can each add what they read.
+    A second call changes nothing, so that each part of a project can add the keys that it reads.
     """
     if "SAMPLER_TRAIN" in cfg.DATALOADER:
         return
     # "TrainingSampler", "RepeatFactorTrainingSampler", "WeightedTrainingSampler" or "RandomSubsetTrainingSampler".
     cfg.DATALOADER.SAMPLER_TRAIN = "TrainingSampler"
-    # RepeatFactorTrainingSampler: items come sqrt(threshold / share) times where fewer than this share has their label.
+    # RepeatFactorTrainingSampler: an item whose label has a share of the items below this threshold is repeated
+    # sqrt(threshold / share) times.
     cfg.DATALOADER.REPEAT_THRESHOLD = 0.0
-    # Without the root, all labels below the threshold become equally frequent.
+    # False repeats it threshold / share times: all labels below the threshold become equally frequent.
     cfg.DATALOADER.REPEAT_SQRT = True
-    # RandomSubsetTrainingSampler: the share of the items that is trained on.
+    # RandomSubsetTrainingSampler: the share of the items that is used.
     cfg.DATALOADER.RANDOM_SUBSET_RATIO = 1.0
-    # Batches of upright images only, and of wide ones only; with any sampler.
+    # Each batch has only upright images or only wide ones; works with any sampler.
     cfg.DATALOADER.ASPECT_RATIO_GROUPING = False
     # Fields of the items: the label for RepeatFactorTrainingSampler, the weight for WeightedTrainingSampler, width
     # and height for ASPECT_RATIO_GROUPING.
@@ -28,9 +29,9 @@ def add_sampler_config(cfg: CN) -> None:
 
 
 def with_sampler_config(cfg: CN) -> CN:
-    """Return `cfg`, or a copy that has the keys of `add_sampler_config` too where it lacks them.
+    """Return `cfg`, or, if it does not have the keys of `add_sampler_config`, a copy with them.
 
-    So a trainer of `DefaultTrainer`'s own builders can be made from `get_cfg()` alone, in a notebook.
+    So DefaultTrainer's own builders also work with `get_cfg()` alone, in a notebook.
     """
     if "SAMPLER_TRAIN" in cfg.DATALOADER:
         return cfg

@@ -4,9 +4,9 @@ from steploop.config import CfgNode as CN
 
 
 def add_backbone_config(cfg: CN) -> None:
-    """Add MODEL.BACKBONE and the statistics of the pixels that it expects, MODEL.PIXEL_MEAN and PIXEL_STD, in place.
+    """Add MODEL.BACKBONE and the pixel statistics that it expects, MODEL.PIXEL_MEAN and PIXEL_STD, in place.
 
-    A second call changes nothing, so that several parts of a project can each add what they read.
+    A second call changes nothing, so that each part of a project can add the keys that it reads.
     """
     if "BACKBONE" in cfg.MODEL:
         return
@@ -37,13 +37,13 @@ def add_backbone_config(cfg: CN) -> None:
     cfg.MODEL.BACKBONE.NORM = "BN"
     # Which convolution of a bottleneck has the stride: "pytorch" (3x3, torchvision) or "caffe" (1x1, detectron2).
     cfg.MODEL.BACKBONE.STYLE = "pytorch"
-    # Outputs that the backbone returns: "stem", "res2", ..., "res5"; stages behind the last of them are not built.
+    # Outputs that the backbone returns: "stem", "res2", ..., "res5"; later stages than the last of them are not built.
     cfg.MODEL.BACKBONE.OUT_FEATURES = ["res5"]
-    # The stem (0) and so many stages neither train nor update statistics; -1 freezes nothing.
+    # The stem and this number of stages neither train nor update statistics; 0 is the stem alone, -1 freezes nothing.
     cfg.MODEL.BACKBONE.FROZEN_STAGES = -1
-    # Keep the statistics of all batch normalisation; scales and shifts train.
+    # Do not update the statistics of batch normalisation; its scales and shifts train.
     cfg.MODEL.BACKBONE.NORM_EVAL = False
-    # Start the last normalisation of each block at 0: each block is the identity at first.
+    # Initialise the scale of each block's last normalisation to 0, so that the block starts as the identity.
     cfg.MODEL.BACKBONE.ZERO_INIT_RESIDUAL = False
     # Vision transformers: height and width of the images, stride of the patches of 16x16, and the shares of dropout:
     # of values, of the attention's weights, of whole samples.
@@ -52,6 +52,5 @@ def add_backbone_config(cfg: CN) -> None:
     cfg.MODEL.BACKBONE.DROP_RATIO = 0.0
     cfg.MODEL.BACKBONE.ATT_DROP_RATE = 0.0
     cfg.MODEL.BACKBONE.DROP_PATH_RATIO = 0.1
-    # A file with ImageNet weights; "" starts from random weights. It is read only where a run starts from it: not where
-    # MODEL.WEIGHTS is set or the run resumes.
+    # A file with ImageNet weights; "" starts from random weights. It is read only by a new run without MODEL.WEIGHTS.
     cfg.MODEL.BACKBONE.PRETRAIN_PATH = ""

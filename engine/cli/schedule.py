@@ -1,4 +1,4 @@
-"""Shows the schedule of a config: its turning points as a table, the learning rate as a chart.
+"""Prints the schedule of a config: the iterations at which it changes as a table, the learning rate as a chart.
 
     python -m steploop.engine.schedule --config-file x.yaml --script train_net.py SOLVER.WARMUP_ITERS 500 --png x.png
 
@@ -30,11 +30,11 @@ WIDTH = 64  # of the chart, in characters
 
 
 class Point(NamedTuple):
-    """What the step of one iteration uses."""
+    """The values that the step of one iteration uses."""
 
     iteration: int
     lr: float
-    momentum: float | None  # None where it does not move
+    momentum: float | None  # None if it is constant
 
 
 def read_config(path: str, opts: Sequence[str], script: str = "") -> CfgNode:
@@ -62,7 +62,7 @@ def read_config(path: str, opts: Sequence[str], script: str = "") -> CfgNode:
 
 
 def build_course(cfg: CfgNode) -> Callable[[int], Point]:
-    """Return a function that tells what a weight gets at any iteration."""
+    """Return a function that returns the learning rate and the momentum of a weight at any iteration."""
     optimizer = build_optimizer(cfg, nn.Linear(1, 1))
     scheduler = build_lr_scheduler(cfg, optimizer)
 

@@ -13,10 +13,10 @@ def rescale_for_world_size(cfg: CfgNode, world_size: int) -> CfgNode:
     """Return `cfg` adapted to `world_size` processes by the linear rule (arXiv:1706.02677).
 
     With SOLVER.REFERENCE_WORLD_SIZE = r and scale = world_size / r: batch size and learning rate are multiplied by
-    the scale, iterations (MAX_ITER, WARMUP_ITERS, DELAY_ITERS, FREEZE_ITERS, STEPS and the periods) divided by it, to
-    at least 1 where they are not 0. What counts epochs (see `epochs_to_iterations`) stays, and so do the iterations of
-    a trial (FAST_DEV_RUN). With r = 0 or r = world_size `cfg` itself is returned; otherwise a copy, frozen if `cfg` is,
-    with r = world_size.
+    the scale, iterations (MAX_ITER, WARMUP_ITERS, DELAY_ITERS, FREEZE_ITERS, STEPS and the periods) are divided by it;
+    those that are not 0 stay at least 1. Keys in epochs (see `epochs_to_iterations`) and the iterations of a trial run
+    (FAST_DEV_RUN) do not change. With r = 0 or r = world_size, `cfg` itself is returned; otherwise a copy, frozen if
+    `cfg` is, with r = world_size.
 
     Raises:
         ValueError: IMS_PER_BATCH is not divisible by r.
@@ -32,7 +32,7 @@ def rescale_for_world_size(cfg: CfgNode, world_size: int) -> CfgNode:
     scale = world_size / reference
 
     def fewer(iterations: int) -> int:
-        if cfg.FAST_DEV_RUN:  # a trial has its length already
+        if cfg.FAST_DEV_RUN:  # its length was given on the command line
             return iterations
         return max(round(iterations / scale), 1) if iterations else 0  # a period of 0 would mean never
 
@@ -47,6 +47,7 @@ def rescale_for_world_size(cfg: CfgNode, world_size: int) -> CfgNode:
     if not solver.MAX_EPOCH:
         values |= {
             "SOLVER.STEPS": tuple(fewer(step) for step in solver.STEPS),
+            "SOLVER.SAVE_POINTS": tuple(fewer(step) for step in solver.SAVE_POINTS),
             "SOLVER.CHECKPOINT_PERIOD": fewer(solver.CHECKPOINT_PERIOD),
             "TEST.EVAL_PERIOD": fewer(test.EVAL_PERIOD),
             "TEST.LOSS_PERIOD": fewer(test.LOSS_PERIOD),

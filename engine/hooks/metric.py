@@ -1,4 +1,4 @@
-"""A metric that decides something: found among what was recorded, and compared."""
+"""Finds and compares the metric by which a hook decides, such as the best checkpoint's."""
 
 import logging
 import operator
@@ -14,7 +14,7 @@ _BETTER: dict[str, Callable[[float, float], bool]] = {"max": operator.gt, "min":
 
 
 def comparison(mode: str) -> Callable[[float, float], bool]:
-    """Return "is better than" for a mode.
+    """Return the comparison "is better than" for a mode, "max" or "min".
 
     Raises:
         ValueError: the mode is neither "max" nor "min".
@@ -25,7 +25,7 @@ def comparison(mode: str) -> Callable[[float, float], bool]:
 
 
 def find_metric(storage: EventStorage, name: str, asked_by: str) -> tuple[float, int] | None:
-    """Return the last value of a metric and its iteration; where there is none, None and a warning."""
+    """Return the last value of a metric and its iteration; if it was never recorded, log a warning and return None."""
     latest = storage.latest()
     if name not in latest:
         logger.warning(

@@ -1,4 +1,4 @@
-"""What other programs tell of this machine: its name, and git of a checkout on it."""
+"""The name of this machine, and the output of git commands."""
 
 import socket
 import subprocess
@@ -13,9 +13,9 @@ def host_name() -> str:
 
 
 def git(folder: Path, *args: str) -> str | None:
-    """Return what ``git ARGS`` prints about the checkout that holds `folder`; None where it fails or is not there.
+    """Return the output of ``git ARGS`` in `folder`; None if it fails, takes more than 5 s, or git is not installed.
 
-    It takes no lock, so that a run does not disturb a git command of its user.
+    It takes no lock, so it does not disturb a git command of the user.
     """
     command = ["git", "--no-optional-locks", "-C", str(folder), *args]
     try:

@@ -1,4 +1,4 @@
-"""Names in a config, and what they stand for."""
+"""Looks up names from a config."""
 
 from collections.abc import Mapping
 from typing import TypeVar
@@ -9,12 +9,12 @@ T = TypeVar("T")
 
 
 def look_up(key: str, name: str, known: Mapping[str, T]) -> T:
-    """Return what `name` stands for.
+    """Return the entry of `known` with this name.
 
     Args:
-        key: the dotted config key that holds the name, for the error.
-        name: what it holds.
-        known: every name with what it stands for.
+        key: the dotted config key that contains the name, for the error.
+        name: the value of that key.
+        known: all valid names and their values.
 
     Raises:
         KeyError: the name is unknown; the text lists the known ones and the nearest.

@@ -16,18 +16,18 @@ from steploop.config import CfgNode
 from .lr_scheduler import LRMultiplier, WarmupParamScheduler
 from .momentum import build_momentum_schedule
 from .names import look_up
-from .param_schedulers import Delayed, MultiStep, OneCycle, Polynomial
+from .param_schedulers import Delayed, MultipliedWarmup, MultiStep, OneCycle, Polynomial, Staircase
 
 logger = logging.getLogger(__name__)
 
 
 def build_lr_scheduler(cfg: CfgNode, optimizer: torch.optim.Optimizer) -> LRMultiplier:
-    """Build the schedule that cfg.SOLVER describes, with its warm-up, and that of the momentum.
+    """Build the learning rate schedule that cfg.SOLVER describes, with its warm-up, and the momentum schedule.
 
-    With e = BASE_LR_END / BASE_LR and t = (step - DELAY_ITERS) / (MAX_ITER - DELAY_ITERS), 0 before,
-    LR_SCHEDULER_NAME is one of:
+    With e = BASE_LR_END / BASE_LR and t = max(0, step - DELAY_ITERS) / (MAX_ITER - DELAY_ITERS), LR_SCHEDULER_NAME
+    selects the factor of BASE_LR:
 
-    - WarmupMultiStepLR: GAMMA ** (number of STEPS that are over)
+    - WarmupMultiStepLR: GAMMA ** (number of STEPS that were reached)
     - WarmupCosineLR: e + (1 - e) * (1 + cos(pi * t)) / 2   (arXiv:1608.03983, without restarts)
     - WarmupLinearLR: 1 - (1 - e) * t
     - WarmupPolyLR: e + (1 - e) * (1 - t) ** POLY_LR_POWER   (arXiv:1606.00915)
@@ -35,8 +35,11 @@ def build_lr_scheduler(cfg: CfgNode, optimizer: torch.optim.Optimizer) -> LRMult
     - OneCycleLR: up from 1 / DIV_FACTOR to 1 at the share PCT_START of the run, then down to
       1 / (DIV_FACTOR * FINAL_DIV_FACTOR)   (arXiv:1708.07120; the keys are in ONE_CYCLE)
 
-    During the first WARMUP_ITERS steps the factor comes from WARMUP_FACTOR and WARMUP_METHOD instead, but for
-    OneCycleLR, which rises by itself.
+    With LR_STAIRS, a cosine, linear or polynomial schedule keeps its value in each of so many equal parts of the run.
+
+    During the first WARMUP_ITERS steps, WARMUP_FACTOR and WARMUP_METHOD give the factor instead, except for
+    OneCycleLR, which has its own rise. With WARMUP_MULTIPLIES the warm-up is a factor from WARMUP_FACTOR to 1 on the
+    schedule's own values, as in mmcv.
 
     Raises:
         KeyError: there is no schedule of that name.
@@ -49,7 +52,7 @@ def build_lr_scheduler(cfg: CfgNode, optimizer: torch.optim.Optimizer) -> LRMult
             "SOLVER.MAX_ITER is at least 1, SOLVER.WARMUP_ITERS and SOLVER.DELAY_ITERS at least 0, "
             f"got {solver.MAX_ITER}, {solver.WARMUP_ITERS} and {solver.DELAY_ITERS}"
         )
-    schedule = _delay(build(solver), solver)
+    schedule = _stairs(_delay(build(solver), solver), solver)
     if solver.LR_SCHEDULER_NAME != "OneCycleLR":
         schedule = _warm_up(schedule, solver)
     return LRMultiplier(optimizer, schedule, solver.MAX_ITER, momentum=build_momentum_schedule(cfg, optimizer))
@@ -63,7 +66,30 @@ def _warm_up(schedule: ParamScheduler, solver: CfgNode) -> ParamScheduler:
             solver.MAX_ITER,
         )
     length = min(solver.WARMUP_ITERS / solver.MAX_ITER, 1.0)
+    if solver.WARMUP_MULTIPLIES:
+        return _multiplied(schedule, length, solver)
     return WarmupParamScheduler(schedule, solver.WARMUP_FACTOR, length, solver.WARMUP_METHOD)
+
+
+def _multiplied(schedule: ParamScheduler, length: float, solver: CfgNode) -> ParamScheduler:
+    if solver.WARMUP_METHOD not in ("linear", "constant", "exponential"):
+        raise ValueError(
+            f"a warm-up (SOLVER.WARMUP_METHOD) is 'linear', 'constant' or 'exponential', got {solver.WARMUP_METHOD!r}"
+        )
+    if not length:
+        return schedule
+    return MultipliedWarmup(schedule, solver.WARMUP_FACTOR, length, solver.WARMUP_METHOD)
+
+
+def _stairs(schedule: ParamScheduler, solver: CfgNode) -> ParamScheduler:
+    if not solver.LR_STAIRS:
+        return schedule
+    if solver.LR_STAIRS < 0 or solver.LR_SCHEDULER_NAME not in _DECAYS:
+        raise ValueError(
+            f"SOLVER.LR_STAIRS ({solver.LR_STAIRS}) is a number of parts of {', '.join(_DECAYS)}, or 0: set it to 0 "
+            f"for {solver.LR_SCHEDULER_NAME}"
+        )
+    return Staircase(schedule, solver.LR_STAIRS)
 
 
 def _delay(schedule: ParamScheduler, solver: CfgNode) -> ParamScheduler:
@@ -124,7 +150,7 @@ def _relative_end(solver: CfgNode) -> float:
     return solver.BASE_LR_END / solver.BASE_LR
 
 
-# What DELAY_ITERS can delay.
+# The schedules that DELAY_ITERS can delay.
 _DECAYS: dict[str, Callable[[CfgNode], ParamScheduler]] = {
     "WarmupCosineLR": lambda solver: CosineParamScheduler(1.0, _relative_end(solver)),
     "WarmupLinearLR": lambda solver: LinearParamScheduler(1.0, _relative_end(solver)),

@@ -124,7 +124,7 @@ def _conv_norm(
     groups: int = 1,
 ) -> nn.Sequential:
     convolution = nn.Conv2d(in_channels, out_channels, size, stride, padding=size // 2, groups=groups, bias=False)
-    norm = nn.BatchNorm2d(out_channels, eps=0.001, momentum=0.01)
+    norm = nn.BatchNorm2d(out_channels, eps=1e-5, momentum=0.1)
     return nn.Sequential(convolution, norm, *((activation(),) if activation is not None else ()))
 
 

@@ -1,4 +1,4 @@
-"""ResNet of 18 to 152 layers (arXiv:1512.03385) with the changes that re-identification and detection made to it."""
+"""ResNet of 18 to 152 layers (arXiv:1512.03385), with the variants of re-identification and detection."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -53,16 +53,16 @@ class ResNet(Backbone):
         group_width: channels of a group in the first stage (ResNeXt 32x4d: 32 groups of 4).
         norm: a name that `get_norm` knows.
         style: "pytorch" or "caffe": which convolution of a `Bottleneck` has the stride.
-        out_features: names of the outputs that `forward` returns, in any order; stages behind the last are not built.
-        frozen_stages: the stem and so many stages take no gradient and stay in eval mode; 0 is the stem alone, -1
+        out_features: names of the outputs that `forward` returns, in any order; later stages are not built.
+        frozen_stages: the stem and this number of stages get no gradient and stay in eval mode; 0 is the stem alone, -1
             freezes nothing.
-        norm_eval: keep the statistics of every batch normalisation as they are; scales and shifts of stages that are
-            not frozen do train. As with `frozen_stages`, this needs pretrained weights.
-        zero_init_residual: start the last normalisation of each block at 0, so that each block is the identity at first
-            (arXiv:1706.02677).
+        norm_eval: do not update the statistics of batch normalisation; the scales and shifts of stages that are not
+            frozen train. Like `frozen_stages`, this needs pretrained weights.
+        zero_init_residual: initialise the scale of each block's last normalisation to 0, so that the block starts as
+            the identity (arXiv:1706.02677).
 
     Raises:
-        ValueError: an argument is none of the values above.
+        ValueError: an argument has a value that is not listed above.
     """
 
     layer1: nn.Sequential
@@ -109,11 +109,11 @@ class ResNet(Backbone):
         self._out_features = _ordered(out_features)
         channels = [width * factor for factor in (1, 2, 4, 8)]
         starts = [width, *(c * block.expansion for c in channels)]
-        # By default the last stage keeps batch statistics: its features tell classes apart, not styles.
+        # IBN-a has no instance normalisation in the last stage, whose features must distinguish classes.
         ibn = [with_ibn and i < num_ibn_stages for i in range(4)]
         strides = (1, 2, 2, last_stride)
         shapes = [ShapeSpec(width, 1 if small else 4)]
-        # Stages behind the last output are not built: their parameters would never get a gradient.
+        # Stages after the last output are not built: their parameters would never get a gradient.
         for i in range(_OUTPUTS.index(self._out_features[-1])):
             stage = make_stage(
                 block,
@@ -156,7 +156,7 @@ class ResNet(Backbone):
             yield self.get_submodule(f"layer{i}")
 
     def train(self, mode: bool = True) -> "ResNet":
-        """Set the mode, except of what `frozen_stages` and `norm_eval` keep in eval mode."""
+        """Set the mode, except of modules that `frozen_stages` and `norm_eval` keep in eval mode."""
         super().train(mode)
         for module in self._frozen_modules():
             module.eval()
@@ -216,11 +216,11 @@ def _ordered(out_features: Sequence[str]) -> tuple[str, ...]:
 def build_resnet_backbone(cfg: CfgNode) -> ResNet:
     """Build the ResNet that MODEL.BACKBONE describes.
 
-    PRETRAIN_PATH is noted as what a new run starts from; it is not read here. Warns where random weights would stay as
-    they are.
+    PRETRAIN_PATH is stored as the attribute `pretrained`; it is not read here. It logs a warning if random weights
+    would be frozen.
 
     Raises:
-        ValueError: a key has a value that `ResNet` does not know.
+        ValueError: a key has a value that `ResNet` does not accept.
     """
     options = cfg.MODEL.BACKBONE
     if (options.FROZEN_STAGES >= 0 or options.NORM_EVAL) and not (options.PRETRAIN_PATH or cfg.MODEL.WEIGHTS):

@@ -1,4 +1,4 @@
-"""What a ResNet is made of: residual blocks, and stages of them."""
+"""Residual blocks of a ResNet, and stages of them."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -12,7 +12,7 @@ NormLayer = Callable[[int], nn.Module]
 
 
 class _Block(nn.Module):
-    """A residual block: what every kind of it shares."""
+    """Base class of residual blocks."""
 
     expansion: ClassVar[int]
     se: nn.Module | None
@@ -130,7 +130,7 @@ def make_stage(
         in_channels: channels of the input.
         width: channels inside of a block; the output has ``width * block.expansion``.
         stride: of the first block.
-        norm: a name that `get_norm` knows.
+        norm: a name for `get_norm`.
         with_ibn: the first normalisation of each block is `IBN`.
         style: "pytorch" or "caffe", see `Bottleneck`.
         with_se: squeeze and excitation at the end of each block.

@@ -41,7 +41,7 @@ class ViTShape(NamedTuple):
 _VARIANTS = {
     "base": ViTShape(768, 12, 12, 4.0, True, None, 1e-6),
     # The scale of this one is a property of its published weights.
-    "small": ViTShape(768, 8, 8, 3.0, False, 768**-0.5, 1e-5),
+    "small": ViTShape(768, 8, 8, 3.0, False, 768**-0.5, 1e-6),
 }
 
 

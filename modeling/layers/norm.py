@@ -10,8 +10,8 @@ from torch import Tensor, nn
 class FrozenBatchNorm2d(nn.BatchNorm2d):
     """Batch normalisation whose statistics and affine parameters never change.
 
-    It is a `BatchNorm2d` that stays in eval mode and takes no gradient: its checkpoint entries are those of "BN", and
-    either loads into the other.
+    It is a `BatchNorm2d` that stays in eval mode and gets no gradient. Its checkpoint entries are those of "BN", so
+    each can load the other's weights.
     """
 
     def __init__(self, num_features: int) -> None:
@@ -97,8 +97,8 @@ def get_norm(norm: str, channels: int) -> nn.Module:
     """Return a new normalisation layer for (B, channels, H, W).
 
     Args:
-        norm: "BN", "SyncBN" (statistics over all processes; "BN" where there is but one), "FrozenBN",
-            "GhostBN", "GN" or "IBN".
+        norm: "BN", "SyncBN" (statistics over all processes; equal to "BN" with one), "FrozenBN", "GhostBN", "GN" or
+            "IBN".
         channels: number of channels.
 
     Raises:

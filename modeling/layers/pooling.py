@@ -32,12 +32,12 @@ class AdaptiveAvgMaxPool(nn.Module):
 class GeneralizedMeanPooling(nn.Module):
     """Power mean over all positions, ``mean(max(x, eps) ** p) ** (1 / p)`` (GeM, arXiv:1711.02512).
 
-    p = 1 is the mean and p -> infinity the maximum. It is computed in float32 also for half-precision input, where the
-    powers of small values would vanish.
+    p = 1 is the mean and p -> infinity the maximum. It is computed in float32 also for half-precision inputs, because
+    powers of small values would underflow.
 
     Args:
-        norm: the exponent p, positive.
-        eps: smallest value of an input: the gradient is infinite at zero.
+        norm: the exponent p, > 0.
+        eps: inputs are clamped to at least this value, because the gradient is infinite at zero.
     """
 
     p: Tensor

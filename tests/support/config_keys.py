@@ -9,6 +9,7 @@ Keys are found in the sources, without running them. What names a key:
 - the same of a section that was assigned in that function, ``solver = cfg.SOLVER``, or is a parameter with the
   section's name, ``def f(solver: CfgNode)``;
 - a subscript that is no constant, ``cfg.SOLVER[name]``: the keys of that section whose names are strings in that file;
+- the items of a section, ``cfg.SOLVER.items()``: all of its keys;
 - the whole dotted name as an item of a dict, list or tuple: ``cfg.changed(**{"SOLVER.BASE_LR": 0.1})``.
 """
 
@@ -113,6 +114,7 @@ class _Reader:
             for item in items:
                 if isinstance(item, ast.Constant) and item.value in self._keys:
                     self._add(item.value.split("."), item)
+        self._add_items(node, scope)
         path = self._path(node, scope)
         if path is not None:
             if isinstance(getattr(node, "ctx", None), ast.Load):
@@ -124,6 +126,14 @@ class _Reader:
                 node = node.value
         for child in ast.iter_child_nodes(node):
             self._visit(child, scope)
+
+    def _add_items(self, node: ast.AST, scope: dict[str, tuple[str, ...]]) -> None:
+        """Add every key of a section whose items are taken: ``cfg.MODEL.WEIGHTS_OF.items()``."""
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "items":
+            path = self._path(node.func.value, scope)
+            if path:
+                prefix = ".".join(path) + "."
+                self.found += [Use(key, self.file, node.lineno) for key in self._keys if key.startswith(prefix)]
 
     def _parameter(self, argument: ast.arg) -> tuple[str, ...]:
         if argument.arg == "cfg":

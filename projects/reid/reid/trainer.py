@@ -12,7 +12,14 @@ from steploop.engine import DefaultTrainer, comm, get_event_storage, has_event_s
 
 # Importing them registers the models and the data sets.
 from . import modeling  # noqa: F401
-from .data import ReidDataset, build_reid_test_loader, build_reid_train_loader, get_dataset, get_train_dataset
+from .data import (
+    ReidDataset,
+    build_reid_test_loader,
+    build_reid_train_loader,
+    each_dataset_read_once,
+    get_dataset,
+    get_train_dataset,
+)
 from .evaluation import QueryExpansion, RankingOptions, ReidEvaluator, Reranking
 from .visualization import visualize_ranking
 
@@ -25,12 +32,13 @@ class ReidTrainer(DefaultTrainer):
     def __init__(self, cfg: CfgNode) -> None:
         # Read before anything is trained, so that a missing or empty set is an error now and not hours later;
         # and so is a wrong setting of the evaluation.
-        for name in dict.fromkeys([*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST]):
-            log_statistics(get_dataset(name))
-        for name in cfg.DATASETS.TEST:
-            self.build_test_loader(cfg, name)
-            self.build_evaluator(cfg, name)
-        super().__init__(with_num_classes(cfg))
+        with each_dataset_read_once():
+            for name in dict.fromkeys([*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST]):
+                log_statistics(get_dataset(name))
+            for name in cfg.DATASETS.TEST:
+                self.build_test_loader(cfg, name)
+                self.build_evaluator(cfg, name)
+            super().__init__(with_num_classes(cfg))
 
     @classmethod
     def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:

@@ -101,6 +101,54 @@ def test_a_stopped_run_is_saved_where_it_stands_and_goes_on_from_there(tmp_path)
     assert again.iter == 3
 
 
+def test_save_points_are_never_deleted(tmp_path):
+    trainer = TinyTrainer(
+        tiny_cfg(
+            tmp_path,
+            *("SOLVER.MAX_ITER", 9, "SOLVER.CHECKPOINT_PERIOD", 2, "SOLVER.CHECKPOINT_MAX_TO_KEEP", 1),
+            *("SOLVER.SAVE_POINTS", "(3, 4)", "LOG_PERIOD", 20),
+        )
+    )
+    read_at = []
+    trainer.register_hooks(
+        [hooks.CallbackHook(after_step=lambda trainer: read_at.append(trainer._reader.next_reading))]
+    )
+    trainer.train()
+    kept = ["model_kept_0000002.pth", "model_kept_0000003.pth"]
+    assert [name for name in names(tmp_path) if "_kept_" in name] == kept
+    assert "model_0000003.pth" not in names(tmp_path)
+    assert len([name for name in names(tmp_path) if name.startswith("model_000")]) == 1
+    assert read_checkpoint(tmp_path / kept[0])["iteration"] == 2
+    assert read_at[1:3] == [2, 3]  # a loss that is not finite is found before a save
+
+
+def test_a_run_goes_on_from_a_save_point(tmp_path):
+    overrides = ("SOLVER.MAX_ITER", 9, "SOLVER.CHECKPOINT_PERIOD", 0, "SOLVER.SAVE_POINTS", "(3,)")
+    trainer = TinyTrainer(tiny_cfg(tmp_path, *overrides))
+
+    def fail(trainer):
+        if trainer.iter == 5:
+            raise RuntimeError
+
+    trainer.register_hooks([hooks.CallbackHook(before_step=fail)])
+    with pytest.raises(RuntimeError):
+        trainer.train()
+    resumed = TinyTrainer(tiny_cfg(tmp_path, *overrides))
+    resumed.resume_or_load()
+    assert resumed.start_iter == 3
+
+
+def test_a_save_point_is_a_number_of_steps():
+    with pytest.raises(ValueError, match="save points are numbers of steps"):
+        PeriodicCheckpointer(RecordingCheckpointerWithCallbacks(), 0, save_points=(0,))
+
+
+class RecordingCheckpointerWithCallbacks(RecordingCheckpointer):
+    def __init__(self):
+        super().__init__()
+        self.after_durable = []
+
+
 def test_a_failed_run_saves_nothing_of_its_last_step(tmp_path):
     trainer, _ = saving_trainer(tmp_path)
 

@@ -79,5 +79,5 @@ def test_wrong_names():
 def test_what_a_class_cannot_do():
     with pytest.raises(ValueError, match="Rprop has no weight decay"):
         build_optimizer(config(OPT="Rprop"), model())
-    with pytest.raises(ValueError, match="'LBFGS' needs to compute the loss anew"):
+    with pytest.raises(ValueError, match="'LBFGS' must compute the loss again"):
         build_optimizer(config(OPT="LBFGS"), model())

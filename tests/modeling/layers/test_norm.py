@@ -14,7 +14,7 @@ def test_every_norm_keeps_the_shape_for_any_number_of_channels(norm, channels):
 
 
 def test_an_unknown_norm_names_the_known_ones():
-    with pytest.raises(ValueError, match="'LN'.*BN, SyncBN, FrozenBN, GN"):
+    with pytest.raises(ValueError, match="'LN'.*BN, SyncBN, FrozenBN, GhostBN, GN"):
         get_norm("LN", 4)
 
 

@@ -1,6 +1,8 @@
 """A re-ID data set: its three subsets, and where it comes from."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from tabulate import tabulate
@@ -10,6 +12,8 @@ from steploop.data import DatasetCatalog, datasets_root
 
 from .items import ReidItem
 from .sources import find_source, read_subsets
+
+_KEPT: ContextVar[dict[str, "ReidDataset"] | None] = ContextVar("kept data sets", default=None)
 
 
 @dataclass
@@ -76,6 +80,29 @@ def get_dataset(name: str) -> ReidDataset:
         ValueError: if it has no images, or does not tell their identities, cameras and subsets.
         TypeError: if the registered function returns something else.
     """
+    kept = _KEPT.get()
+    if kept is None:
+        return _read_dataset(name)
+    if name not in kept:
+        kept[name] = _read_dataset(name)
+    return kept[name]
+
+
+@contextmanager
+def each_dataset_read_once() -> Iterator[None]:
+    """Let `get_dataset` return the same object for the same name inside the context, in place of reading it again.
+
+    Building a trainer asks for a data set five times: for its table, its test loader, its evaluator, the number of
+    identities and the training loader.
+    """
+    token = _KEPT.set({})
+    try:
+        yield
+    finally:
+        _KEPT.reset(token)
+
+
+def _read_dataset(name: str) -> ReidDataset:
     if name in DatasetCatalog:
         dataset = DatasetCatalog.get(name)
         if not isinstance(dataset, ReidDataset):

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from colour_histogram import colour_histograms
+from steploop.data.synthetic.scene import take_picture
 from steploop.projects.reid.data import get_dataset, read_market1501, synthetic
 from steploop.projects.reid.data.synthetic import Recipe, generate, generate_pedestrians
-from steploop.projects.reid.data.synthetic.scene import take_picture
 from steploop.projects.reid.evaluation import evaluate_retrieval
 
 SMALL = Recipe(num_train=3, num_test=3, num_cameras=2, per_camera=2, seed=5)

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
+from steploop.data.synthetic.camera import make_camera
+from steploop.data.synthetic.people import draw_people
+from steploop.data.synthetic.scene import get_ready, take_picture
+
 from ..market1501 import FOLDERS
-from .camera import make_camera
-from .people import draw_people
-from .scene import get_ready, take_picture
 
 # Raised whenever the same arguments would give other pictures.
 VERSION = 1

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steploop.projects.reid.data.synthetic.camera import FRAME, develop, make_camera
-from steploop.projects.reid.data.synthetic.clothes import dress
-from steploop.projects.reid.data.synthetic.figure import Pose, draw_person
-from steploop.projects.reid.data.synthetic.people import (
+from steploop.data.synthetic.camera import FRAME, develop, make_camera
+from steploop.data.synthetic.clothes import dress
+from steploop.data.synthetic.figure import Pose, draw_person
+from steploop.data.synthetic.people import (
     _CHOICES,
     BAGS,
     HAIRCUTS,
@@ -19,8 +19,8 @@ from steploop.projects.reid.data.synthetic.people import (
     difference,
     draw_people,
 )
-from steploop.projects.reid.data.synthetic.scene import SIZE, get_ready, take_picture
-from steploop.projects.reid.data.synthetic.tube import Light, draw_tube
+from steploop.data.synthetic.scene import SIZE, get_ready, take_picture
+from steploop.data.synthetic.tube import Light, draw_tube
 
 PLAIN = Person((0,) * 10, ((200, 0, 0), (240, 240, 240), (0, 0, 200)), stature=1.0, shoulders=1.0, legs=0.51, grain=0)
 STANDING = Pose(heading=0.0, phase=0.0, stride=0.0, swing=0.0, elbow=0.1, tilt=0.0)

@@ -1,0 +1,3 @@
+"""What detections are worth."""
+
+from .coco_evaluator import CocoEvaluator as CocoEvaluator
