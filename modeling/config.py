@@ -15,7 +15,9 @@ def add_backbone_config(cfg: CN) -> None:
     cfg.MODEL.PIXEL_STD = [58.395, 57.12, 57.375]
     cfg.MODEL.BACKBONE = CN()
     cfg.MODEL.BACKBONE.NAME = "build_resnet_backbone"
-    # 18, 34, 50 or 101.
+    # Which network of its kind: 18, 34, 50, 101 or 152 for a ResNet, a name such as "x1_0" or "b0" for others. Its
+    # first value says that it takes any type.
+    cfg.MODEL.BACKBONE.DEPTH = None
     cfg.MODEL.BACKBONE.DEPTH = 50
     # Channels of the first stage; 64 is the published network.
     cfg.MODEL.BACKBONE.WIDTH = 64
@@ -27,7 +29,11 @@ def add_backbone_config(cfg: CN) -> None:
     cfg.MODEL.BACKBONE.STEM_POOL = "pad"
     # Half instance, half batch normalisation in the first three stages (IBN-a, arXiv:1807.09441).
     cfg.MODEL.BACKBONE.WITH_IBN = False
-    # "BN", "SyncBN", "FrozenBN" or "GN".
+    # Non-local blocks behind some blocks of the second and third stage (arXiv:1711.07971); depth 50 and 101.
+    cfg.MODEL.BACKBONE.WITH_NL = False
+    # Squeeze and excitation in each block (arXiv:1709.01507).
+    cfg.MODEL.BACKBONE.WITH_SE = False
+    # "BN", "SyncBN", "FrozenBN", "GhostBN" or "GN".
     cfg.MODEL.BACKBONE.NORM = "BN"
     # Which convolution of a bottleneck has the stride: "pytorch" (3x3, torchvision) or "caffe" (1x1, detectron2).
     cfg.MODEL.BACKBONE.STYLE = "pytorch"
@@ -39,5 +45,12 @@ def add_backbone_config(cfg: CN) -> None:
     cfg.MODEL.BACKBONE.NORM_EVAL = False
     # Initialise the scale of each block's last normalisation to 0, so that the block starts as the identity.
     cfg.MODEL.BACKBONE.ZERO_INIT_RESIDUAL = False
+    # Vision transformers: height and width of the images, stride of the patches of 16x16, and the shares of dropout:
+    # of values, of the attention's weights, of whole samples.
+    cfg.MODEL.BACKBONE.IMAGE_SIZE = [256, 128]
+    cfg.MODEL.BACKBONE.STRIDE_SIZE = [16, 16]
+    cfg.MODEL.BACKBONE.DROP_RATIO = 0.0
+    cfg.MODEL.BACKBONE.ATT_DROP_RATE = 0.0
+    cfg.MODEL.BACKBONE.DROP_PATH_RATIO = 0.1
     # A file with ImageNet weights; "" starts from random weights. It is read only by a new run without MODEL.WEIGHTS.
     cfg.MODEL.BACKBONE.PRETRAIN_PATH = ""

@@ -20,7 +20,7 @@ from .data import (
     get_dataset,
     get_train_dataset,
 )
-from .evaluation import ReidEvaluator
+from .evaluation import QueryExpansion, RankingOptions, ReidEvaluator, Reranking
 from .visualization import visualize_ranking
 
 logger = logging.getLogger(__name__)
@@ -87,17 +87,11 @@ class PicturingEvaluator(ReidEvaluator):
     image in TensorBoard.
 
     Raises:
-        ValueError: TEST.METRIC is unknown, TEST.MEMORY_MIB is below 1, TEST.VIS_QUERIES is negative, or there is no
-            query.
+        ValueError: a value of TEST is out of its range, TEST.VIS_QUERIES is negative, or there is no query.
     """
 
     def __init__(self, cfg: CfgNode, dataset_name: str) -> None:
-        super().__init__(
-            len(get_dataset(dataset_name).query),
-            metric=cfg.TEST.METRIC,
-            memory_mib=cfg.TEST.MEMORY_MIB,
-            device=resolve_device(cfg.MODEL.DEVICE),
-        )
+        super().__init__(len(get_dataset(dataset_name).query), ranking_options(cfg))
         self._num_queries = cfg.TEST.VIS_QUERIES
         if self._num_queries < 0:
             raise ValueError(f"expected TEST.VIS_QUERIES >= 0 queries to draw, got {self._num_queries}")
@@ -116,6 +110,25 @@ class PicturingEvaluator(ReidEvaluator):
             if has_event_storage():
                 get_event_storage().put_image(f"{self._title}/retrievals", torch.from_numpy(picture))
         return figures
+
+
+def ranking_options(cfg: CfgNode) -> RankingOptions:
+    """Return what TEST says of ranking.
+
+    Raises:
+        ValueError: a value is out of its range.
+    """
+    test = cfg.TEST
+    return RankingOptions(
+        metric=test.METRIC,
+        memory_mib=test.MEMORY_MIB,
+        device=resolve_device(cfg.MODEL.DEVICE),
+        expansion=QueryExpansion(test.AQE.QE_TIME, test.AQE.QE_K, test.AQE.ALPHA) if test.AQE.ENABLED else None,
+        reranking=Reranking(test.RERANK.K1, test.RERANK.K2, test.RERANK.LAMBDA) if test.RERANK.ENABLED else None,
+        verification=test.ROC.ENABLED,
+        protocol=test.PROTOCOL,
+        num_draws=test.NUM_DRAWS,
+    )
 
 
 def with_num_classes(cfg: CfgNode) -> CfgNode:

@@ -12,7 +12,7 @@ from steploop.data import read_image
 from steploop.data.pictures.draw import FAINT, INK, PAPER, RULE, Font, draw_legend, draw_tile, font, shorten, tile_size
 from steploop.engine.run.files import write_atomically
 
-from .evaluation import Retrieval, pairwise_distance
+from .evaluation import Retrieval
 
 _QUERY, _RIGHT, _WRONG, _UNKNOWN = "#3b4252", "#2f9e5f", "#d9463f", "#4c7fd1"
 
@@ -81,7 +81,7 @@ def visualize_ranking(
     if num_queries < 1 or top < 1:
         raise ValueError(f"expected at least one query and one image, got num_queries={num_queries} and top={top}")
     queries = [_rank(retrieval, place, top) for place in _spread(retrieval, num_queries)]
-    subtitle = f"{retrieval.metric} distance; from the worst to the best average precision"
+    subtitle = f"{retrieval.kind}; from the worst to the best average precision"
     picture = draw_rank_list(queries, title=title, subtitle=subtitle)
     write_atomically(path, lambda file: picture.save(file, format="PNG", optimize=True))
     return np.ascontiguousarray(np.asarray(picture).transpose(2, 0, 1))
@@ -139,8 +139,7 @@ def _spread(retrieval: Retrieval, count: int) -> list[int]:
 
 def _rank(retrieval: Retrieval, place: int, top: int) -> RankedQuery:
     query, gallery = retrieval.query[place], retrieval.gallery
-    features = retrieval.query_features[place : place + 1]
-    distances = pairwise_distance(features, retrieval.gallery_features, retrieval.metric)[0].numpy()
+    distances = retrieval.distances_of(place)
     hits = np.array([item.pid == query.pid for item in gallery])
     kept = np.flatnonzero(~(hits & np.array([item.camid == query.camid for item in gallery])))
     nearest = kept[np.lexsort((hits[kept], distances[kept]))][:top]

@@ -182,7 +182,7 @@ def test_convolutions_start_with_the_variance_that_rectifiers_need():
 @pytest.mark.parametrize(
     "wrong, match",
     [
-        ({"depth": 20}, "depth must be one of 18, 34, 50, 101, got 20"),
+        ({"depth": 20}, "depth must be one of 18, 34, 50, 101, 152, got 20"),
         ({"last_stride": 3}, "last_stride"),
         ({"stem": "tiny"}, "'imagenet', 'small', got 'tiny'"),
         ({"stem_pool": "floor"}, "stem_pool"),

@@ -9,7 +9,7 @@ from steploop.config import CfgNode
 
 from .cross_rank import across_ranks
 from .heads import HeadOutputs
-from .losses import cross_entropy_loss, pairwise_circleloss, pairwise_cosface, triplet_loss
+from .losses import cross_entropy_loss, focal_loss, pairwise_circleloss, pairwise_cosface, triplet_loss
 
 Loss = Callable[[HeadOutputs, Tensor], Tensor]
 """Maps a head's outputs and the targets (B,) to a 0-d loss."""
@@ -30,7 +30,7 @@ def build_losses(cfg: CfgNode) -> dict[str, Loss]:
             raise ValueError(f"unknown loss {name!r} in MODEL.LOSSES.NAME: expected some of {', '.join(_BUILDERS)}")
         key, build = _BUILDERS[name]
         loss = build(cfg)
-        is_pairwise = name != "CrossEntropyLoss"
+        is_pairwise = name not in ("CrossEntropyLoss", "FocalLoss")
         losses[key] = across_ranks(loss) if cfg.MODEL.LOSSES.CROSS_RANK and is_pairwise else loss
     return losses
 
@@ -38,6 +38,13 @@ def build_losses(cfg: CfgNode) -> dict[str, Loss]:
 def _cross_entropy(cfg: CfgNode) -> Loss:
     options = cfg.MODEL.LOSSES.CE
     loss = partial(cross_entropy_loss, eps=options.EPSILON, alpha=options.ALPHA)
+    scale = options.SCALE
+    return lambda outputs, targets: loss(outputs.cls_outputs, targets) * scale
+
+
+def _focal(cfg: CfgNode) -> Loss:
+    options = cfg.MODEL.LOSSES.FL
+    loss = partial(focal_loss, alpha=options.ALPHA, gamma=options.GAMMA)
     scale = options.SCALE
     return lambda outputs, targets: loss(outputs.cls_outputs, targets) * scale
 
@@ -65,6 +72,7 @@ def _of_features(loss: Callable[..., Tensor], scale: float) -> Loss:
 # The name in the config; the name in the logs; the builder.
 _BUILDERS: dict[str, tuple[str, Callable[[CfgNode], Loss]]] = {
     "CrossEntropyLoss": ("loss_cls", _cross_entropy),
+    "FocalLoss": ("loss_focal", _focal),
     "TripletLoss": ("loss_triplet", _triplet),
     "CircleLoss": ("loss_circle", _circle),
     "Cosface": ("loss_cosface", _cosface),
