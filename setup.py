@@ -1,5 +1,7 @@
 """Maps the repository's folders to the packages below the `steploop` namespace."""
 
+import os
+import sys
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -29,7 +31,21 @@ def entry_points() -> dict[str, list[str]]:
     return {group: [f"{name} = {place}" for name, place in files[group].items()] for group in files.sections()}
 
 
+def link(package_dir: dict[str, str]) -> None:
+    """Make the links through which mypy and editors find the packages; they cannot follow an editable install."""
+    for name, folder in package_dir.items():
+        place = ROOT.joinpath(".links", *name.split("."))
+        if place.is_symlink() or name.endswith(".configs"):
+            continue
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.symlink_to(os.path.relpath(ROOT / folder, place.parent), target_is_directory=True)
+        except OSError as error:  # the installed package works without
+            print(f"editors will not find {name}: {error}", file=sys.stderr)
+
+
 package_dir = discover()
+link(package_dir)
 packages = [
     name
     for base, folder in package_dir.items()

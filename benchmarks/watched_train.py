@@ -13,7 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from steploop.engine import HookBase, clear_errors, comm, default_argument_parser, default_setup, launch, setup_config
+from steploop.config import CfgNode
+from steploop.engine import HookBase, comm, main
 from steploop.engine.checkpoint import writer
 from steploop.engine.run import files
 from steploop.projects.reid import add_reid_config
@@ -120,25 +121,22 @@ def stand_still() -> None:
     threading.Event().wait()
 
 
-def main(cfg: Any, args: Any) -> None:
-    """Run in each process."""
-    default_setup(cfg, args)
-    trainer = ReidTrainer(cfg)
-    if comm.is_main_process():
+class WatchedTrainer(ReidTrainer):
+    """Trains re-identification under watch."""
+
+    def __init__(self, cfg: CfgNode) -> None:
+        super().__init__(cfg)
+        if not comm.is_main_process():
+            return
         fifo = os.open(os.environ["STEPLOOP_WATCH_FIFO"], os.O_WRONLY)
 
         def tell(point: str, step: int) -> None:
             os.write(fifo, f"{point} {step}\n".encode())
 
         moment, _, step = os.environ.get("STEPLOOP_WATCH_END", "never -1").rpartition(" ")
-        trainer.register_hooks([Watch(tell, (moment, int(step)))])
-        SaveWatch(moment, int(step), trainer.max_iter - 1, tell).install()
-    trainer.resume_or_load(resume=args.resume)
-    trainer.train()
+        self.register_hooks([Watch(tell, (moment, int(step)))])
+        SaveWatch(moment, int(step), self.max_iter - 1, tell).install()
 
 
 if __name__ == "__main__":
-    with clear_errors():
-        args = default_argument_parser().parse_args()
-        cfg = setup_config(args, add_reid_config)
-        launch(main, args.num_gpus, args=(cfg, args), device=cfg.MODEL.DEVICE)
+    main(WatchedTrainer, add_reid_config)

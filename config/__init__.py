@@ -1,4 +1,4 @@
-"""What a run may be told: the schema, safe YAML, overrides and registries."""
+"""The settings of a run: the schema, safe YAML, overrides and registries."""
 
 from .configurable import configurable
 from .defaults import get_cfg

@@ -1,4 +1,4 @@
-"""Follows `_BASE_` from file to file."""
+"""Reads a config file and the files that its `_BASE_` names."""
 
 import os
 from collections.abc import Iterator
@@ -24,19 +24,19 @@ class Layer:
     lines: Lines = field(default_factory=dict)
 
     def at(self, path: tuple[str, ...]) -> str:
-        """Return where the key at `path` was written: the source, with its line if that is known."""
+        """Return the place where the key at `path` was written: the source, with its line if that is known."""
         return f"{self.source}:{self.lines[path]}" if path in self.lines else self.source
 
 
 def load_layers(path: str | os.PathLike[str]) -> list[Layer]:
-    """Return the file and all its bases, in the order in which they are to be merged: the file itself comes last.
+    """Return the layers of a file and all its bases, in the order in which they are merged: the file itself is last.
 
     ``_BASE_`` at the top of a file is a path or a list of paths: relative to that file, or from ``~`` or ``/``.
 
     Raises:
-        ConfigError: the files name each other in a circle, more than 16 follow each other, more than 64 are read in
-            all, or `_BASE_` is no path; and for what `load_yaml` refuses.
-        FileNotFoundError, IsADirectoryError: a file is missing; names the file that wanted it.
+        ConfigError: the files form a cycle, the chain has more than 16 files, there are more than 64 files in all, or
+            `_BASE_` is not a path; and for all that `load_yaml` rejects.
+        FileNotFoundError, IsADirectoryError: a file is missing; the error names the file that refers to it.
     """
     layers: list[Layer] = []
     for layer in _walk(expand(path), ()):
@@ -65,7 +65,7 @@ def _walk(file: Path, chain: tuple[Path, ...]) -> Iterator[Layer]:
 
 
 def _bases(layer: Layer) -> list[str]:
-    """Take `_BASE_` out of the layer's values."""
+    """Remove `_BASE_` from the layer's values, and return its paths."""
     bases = layer.values.pop(BASE_KEY, [])
     names = bases if isinstance(bases, list) else [bases]
     if not all(map(_is_path, names)):
@@ -76,7 +76,7 @@ def _bases(layer: Layer) -> list[str]:
 def _is_path(name: object) -> bool:
     try:
         return isinstance(name, str) and name != "" and b"\0" not in os.fsencode(name)
-    except UnicodeEncodeError:  # half of a surrogate pair, which "\ud800" gives
+    except UnicodeEncodeError:  # half of a surrogate pair, such as "\ud800" in YAML
         return False
 
 

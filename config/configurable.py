@@ -1,4 +1,4 @@
-"""Lets a class or function be called with a config, or with the arguments that it needs."""
+"""Decorator for classes and functions that can be called with a config or with their own arguments."""
 
 import functools
 import inspect
@@ -13,7 +13,7 @@ def configurable(
 ) -> Any:
     """Decorate an ``__init__`` or a function so that it can also be called with a config.
 
-    A class names its arguments in ``__init__``; its classmethod ``from_config`` says which settings they come from::
+    A class has explicit arguments in ``__init__``; its classmethod ``from_config`` returns them from the settings::
 
         class Head(nn.Module):
             @configurable
@@ -24,20 +24,20 @@ def configurable(
                 return {"dim": dim, "scale": cfg.MODEL.HEADS.SCALE}
 
         Head(512, scale=2.0)       # the arguments themselves
-        Head(cfg, 512)             # from_config(cfg, 512) gives them
-        Head(cfg, 512, scale=2.0)  # a keyword that from_config does not take goes past it and wins
+        Head(cfg, 512)             # from_config(cfg, 512) returns them
+        Head(cfg, 512, scale=2.0)  # a keyword that from_config does not accept goes to __init__ and overrides it
 
-    A function gets it as an argument: ``@configurable(from_config=lambda cfg: {"lr": cfg.SOLVER.BASE_LR})``.
+    A function gets `from_config` as an argument: ``@configurable(from_config=lambda cfg: {"lr": cfg.SOLVER.BASE_LR})``.
 
-    A call is one with a config when its first positional argument, or its keyword ``cfg``, is a CfgNode.
+    The config is used if the first positional argument, or the keyword ``cfg``, is a CfgNode.
 
     Args:
         init_func: the ``__init__`` of a class that has, or whose subclasses have, a classmethod ``from_config``.
-        from_config: for a function: takes the config first, under the name ``cfg``, and returns the arguments.
+        from_config: for a function: its first parameter is the config, named ``cfg``; it returns the arguments.
 
     Raises:
-        TypeError: decorating anything else; in a call: ``from_config`` is no classmethod, its first parameter is not
-            ``cfg``, or it does not return a dict.
+        TypeError: the decorated object is anything else; in a call: ``from_config`` is not a classmethod, its first
+            parameter is not ``cfg``, or it does not return a dict.
         AttributeError: in a call: the class has no ``from_config``.
     """
     if init_func is None:
@@ -91,7 +91,7 @@ def _has_config(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
 def _arguments(
     from_config: Callable[..., dict[str, Any]], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return the arguments that `from_config` makes of a call, and those keywords of the call that it does not take."""
+    """Return the arguments from `from_config`, and the keywords of the call that it does not accept."""
     parameters = inspect.signature(from_config).parameters
     name = getattr(from_config, "__qualname__", repr(from_config))
     if next(iter(parameters), None) != "cfg":

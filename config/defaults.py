@@ -1,69 +1,55 @@
-"""The schema: every key that the engine, the building blocks and the data stream read, with its default."""
+"""The engine's part of the schema: every key that it reads, with its default."""
 
 from .node import CfgNode as CN
 
 
 def get_cfg() -> CN:
-    """Return a new config that holds every key with its default value.
+    """Return a new config with the engine's keys and their default values.
 
-    A project adds its own keys with a function of its own before it merges a file:
-    ``cfg = get_cfg(); add_reid_config(cfg); cfg.merge_from_file(path)``.
+    Other parts declare the keys that they read: `steploop.modeling.add_backbone_config`,
+    `steploop.data.add_sampler_config`. A project has one function that adds the keys of the parts that it uses and its
+    own keys. Call it before merging a file: ``cfg = get_cfg(); add_reid_config(cfg); cfg.merge_from_file(path)``.
     """
     cfg = CN()
-    # Where a run writes. "" means output/<name of the config file>.
+    # The folder to which a run writes. "" means output/<name of the config file>.
     cfg.OUTPUT_DIR = ""
-    # Runs that a new one has moved to OUTPUT_DIR/previous: so many of those without a final checkpoint stay; 0: all.
+    # How many earlier runs without a final checkpoint are kept in OUTPUT_DIR/previous; 0 keeps all.
     cfg.PREVIOUS_RUNS_TO_KEEP = 10
-    # Everything random follows from it. Negative: drawn once, logged and kept in the checkpoint.
+    # All random numbers depend on it. Negative: a seed is drawn once, logged and stored in config.yaml.
     cfg.SEED = -1
-    # Metrics are read, reduced and written every so many iterations.
+    # Number of iterations between two readings of the metrics, at which they are reduced and written.
     cfg.LOG_PERIOD = 20
-    # Where they go: "console", "json", "csv" (every value), "tensorboard", the name of an installed plug-in such as
-    # "wandb" or "mlflow", or "package.module:name" of a callable that makes an EventWriter of a config.
+    # Writers of the metrics: "console", "json", "csv" (every value), "tensorboard", the name of an installed plug-in
+    # such as "wandb" or "mlflow", or "package.module:name" of a callable that returns an EventWriter for a config.
     cfg.WRITERS = ("console", "json", "tensorboard")
-    # Record how the time of a step divides into data, forward, backward, optimizer and hooks.
+    # Record the time of each phase of a step: data, forward, backward, optimizer and hooks.
     cfg.LOG_TIME_SPLIT = False
-    # Pictures are written every so many iterations; 0 means never during training.
-    cfg.VIS_PERIOD = 0
-    # Use algorithms that give the same bits again, and name an operation that has none; --deterministic sets it.
+    # Use only deterministic algorithms; an operation without one is an error that names it. Set by --deterministic.
     cfg.DETERMINISTIC = False
+    # torch.backends.cudnn.benchmark: let cuDNN measure and choose the fastest algorithm for each shape.
     cfg.CUDNN_BENCHMARK = False
-    # How exactly CUDA multiplies float32: "highest"; "high" takes TensorFloat-32 for matrices and convolutions,
-    # "medium" bfloat16 for matrices; "" leaves torch's own, TensorFloat-32 for convolutions only.
+    # Precision of float32 on CUDA: "highest"; "high" uses TensorFloat-32 for matrices and convolutions, "medium"
+    # bfloat16 for matrices; "" keeps torch's default, TensorFloat-32 for convolutions only.
     cfg.FLOAT32_PRECISION = ""
-    # A trial of so many steps, whatever MAX_ITER says of a whole run; --fast-dev-run sets it. 0 is a whole run.
+    # Number of steps of a trial run, set by --fast-dev-run. 0: a normal run.
     cfg.FAST_DEV_RUN = 0
     cfg.MODEL = _model()
     cfg.DDP = _ddp()
+    # How a project prepares its samples; the project declares the keys.
     cfg.INPUT = CN()
     cfg.DATASETS = CN()
     # Names of data sets: registered ones, or folders below $STEPLOOP_DATASETS.
     cfg.DATASETS.TRAIN = ()
     cfg.DATASETS.TEST = ()
-    # Held out of the training; only their losses are measured.
+    # Validation sets; only their losses are measured.
     cfg.DATASETS.VAL = ()
     cfg.DATALOADER = CN()
     cfg.DATALOADER.NUM_WORKERS = 4
-    # MiB of shared memory in which each process (rank) keeps decoded training images, for all of its workers; 0 keeps
+    # MiB of shared memory in which each process (rank) stores decoded training images for all of its workers; 0 stores
     # none. For projects that read image files.
     cfg.DATALOADER.CACHE = 0
-    # "TrainingSampler", "RepeatFactorTrainingSampler", "WeightedTrainingSampler" or "RandomSubsetTrainingSampler".
-    cfg.DATALOADER.SAMPLER_TRAIN = "TrainingSampler"
-    # Train on the batches of the first so many steps again and again, to see whether the loss goes to 0; 0 does not.
+    # Repeat the batches of this number of first steps, to check that the loss goes to 0; 0: normal training.
     cfg.DATALOADER.OVERFIT_BATCHES = 0
-    # RepeatFactorTrainingSampler: items come sqrt(threshold / share) times where fewer than this share has their label.
-    cfg.DATALOADER.REPEAT_THRESHOLD = 0.0
-    # Without the root, all labels below the threshold become equally frequent.
-    cfg.DATALOADER.REPEAT_SQRT = True
-    # RandomSubsetTrainingSampler: the share of the items that is trained on.
-    cfg.DATALOADER.RANDOM_SUBSET_RATIO = 1.0
-    # Batches of upright images only, and of wide ones only; with any sampler.
-    cfg.DATALOADER.ASPECT_RATIO_GROUPING = False
-    # Fields of the items: the label for RepeatFactorTrainingSampler, the weight for WeightedTrainingSampler, width
-    # and height for ASPECT_RATIO_GROUPING.
-    cfg.DATALOADER.LABEL_FIELD = "label"
-    cfg.DATALOADER.WEIGHT_FIELD = "weight"
-    cfg.DATALOADER.SIZE_FIELDS = ("width", "height")
     cfg.SOLVER = _solver()
     cfg.TEST = CN()
     # Iterations between two evaluations; 0 means only at the end.
@@ -73,88 +59,59 @@ def get_cfg() -> CN:
     cfg.TEST.IMS_PER_BATCH = 64
     # Iterations between two measurements of the losses on DATASETS.VAL; 0 means only at the end.
     cfg.TEST.LOSS_PERIOD = 0
-    # [[metric, "max" or "min"], ...], such as [["market1501/mAP", "max"]]: the best checkpoint by each is kept, in
-    # model_best.pth; with several metrics in model_best_<metric>.pth.
+    # [[metric, "max" or "min"], ...], such as [["market1501/mAP", "max"]]: the best checkpoint by each metric is saved
+    # to model_best.pth; with several metrics to model_best_<metric>.pth.
     cfg.TEST.BEST = []
-    # Before each evaluation, compute the running statistics of batch normalisation from so many batches.
+    # Before each evaluation, compute the running statistics of batch normalisation from NUM_ITER batches.
     cfg.TEST.PRECISE_BN = CN()
     cfg.TEST.PRECISE_BN.ENABLED = False
     cfg.TEST.PRECISE_BN.NUM_ITER = 200
-    # [[task, metric, expected, tolerance], ...]: the run fails when the final results differ.
+    # [[task, metric, expected, tolerance], ...]: the run fails if the final results differ.
     cfg.TEST.EXPECTED_RESULTS = []
     cfg.PROFILER = CN()
     # (first, end): traces of the steps first <= step < end are written to OUTPUT_DIR/profiler; () writes none.
     cfg.PROFILER.STEPS = ()
-    # Iterations between two lines about the GPU's memory, in the first ten of such periods; 0 means never.
+    # Iterations between two lines about the GPU's memory, ten lines at most; 0 means never.
     cfg.PROFILER.MEMORY_PERIOD = 0
+    # A key of 0.2.0 that no code used. Files that have it can still be merged.
+    cfg.register_deprecated_key("VIS_PERIOD")
     return cfg
 
 
 def _model() -> CN:
     model = CN()
-    # "auto": CUDA where there is one, else the CPU.
+    # "auto": CUDA if there is a GPU, else the CPU.
     model.DEVICE = "auto"
+    # The name of a registered model.
     model.META_ARCHITECTURE = ""
-    # Store and compute images with the channels last, which convolutions on tensor cores (float16, bfloat16) want.
+    # Store and compute images in channels-last format: faster for convolutions on tensor cores (float16, bfloat16).
     model.CHANNELS_LAST = False
-    # A checkpoint to start from (its optimizer and iteration are not taken).
+    # A checkpoint to start from (its optimizer and iteration are not loaded).
     model.WEIGHTS = ""
-    # The share of the model's weights, in 0..1, that such a file (or PRETRAIN_PATH) must hold; what it lacks is random.
+    # The share of the model's weights, in 0..1, that such a file (or PRETRAIN_PATH) must contain; the rest is random.
     model.WEIGHTS_MIN_SHARE = 0.5
     # Names of modules, such as ["backbone"], that do not train in the first SOLVER.FREEZE_ITERS steps.
     model.FREEZE_LAYERS = []
-    # RGB, in the range 0..255 (the mean and standard deviation of ImageNet).
-    model.PIXEL_MEAN = [123.675, 116.28, 103.53]
-    model.PIXEL_STD = [58.395, 57.12, 57.375]
-    model.BACKBONE = CN()
-    model.BACKBONE.NAME = "build_resnet_backbone"
-    # 18, 34, 50 or 101.
-    model.BACKBONE.DEPTH = 50
-    # Channels of the first stage; 64 is the published network.
-    model.BACKBONE.WIDTH = 64
-    # Stride of the last stage: 1 keeps twice the resolution for re-identification.
-    model.BACKBONE.LAST_STRIDE = 2
-    # "imagenet": 7x7 stride 2, then max pooling; "small": 3x3 stride 1 and no pooling, for small images.
-    model.BACKBONE.STEM = "imagenet"
-    # The stem's max pooling: "pad" (padding 1, as torchvision) or "ceil" (padding 0, ceil_mode, as fast-reid).
-    model.BACKBONE.STEM_POOL = "pad"
-    # Half instance, half batch normalisation in the first three stages (IBN-a, arXiv:1807.09441).
-    model.BACKBONE.WITH_IBN = False
-    # "BN", "SyncBN", "FrozenBN" or "GN".
-    model.BACKBONE.NORM = "BN"
-    # Which convolution of a bottleneck has the stride: "pytorch" (3x3, torchvision) or "caffe" (1x1, detectron2).
-    model.BACKBONE.STYLE = "pytorch"
-    # Outputs that the backbone returns: "stem", "res2", ..., "res5"; stages behind the last of them are not built.
-    model.BACKBONE.OUT_FEATURES = ["res5"]
-    # The stem (0) and so many stages neither train nor update statistics; -1 freezes nothing.
-    model.BACKBONE.FROZEN_STAGES = -1
-    # Keep the statistics of all batch normalisation; scales and shifts train.
-    model.BACKBONE.NORM_EVAL = False
-    # Start the last normalisation of each block at 0: each block is the identity at first.
-    model.BACKBONE.ZERO_INIT_RESIDUAL = False
-    # A file with ImageNet weights; "" starts from random weights. It is read only where a run starts from it: not where
-    # MODEL.WEIGHTS is set or the run resumes.
-    model.BACKBONE.PRETRAIN_PATH = ""
     return model
 
 
 def _ddp() -> CN:
     ddp = CN()
-    # Look in each step for parameters that got no gradient; needed where a step does not use all of them.
+    # Look in each step for parameters without a gradient; needed if a step does not use all parameters.
     ddp.FIND_UNUSED_PARAMETERS = False
-    # Give every process the buffers of rank 0 before each forward pass. Before evaluations this happens anyway.
+    # Copy the buffers of rank 0 to every process before each forward pass. Before evaluations they are always copied.
     ddp.BROADCAST_BUFFERS = False
-    # The graph of every step is the same: lets DDP plan ahead.
+    # True if the graph of every step is the same, which lets DDP optimise its communication.
     ddp.STATIC_GRAPH = False
-    # How gradients travel: "" as they are, "fp16" or "bf16".
+    # The type in which gradients are sent: "" is their own, or "fp16" or "bf16".
     ddp.COMPRESSION = ""
     return ddp
 
 
 def _solver() -> CN:
     solver = CN()
-    # Any class of torch.optim by its name, with further arguments of its constructor in OPT_ARGS: fused True makes
-    # a step one kernel, and foreach False updates one parameter at a time.
+    # The name of any class of torch.optim; OPT_ARGS has further arguments of its constructor: fused True makes a step
+    # one kernel, and foreach False updates one parameter at a time.
     solver.OPT = "SGD"
     solver.OPT_ARGS = CN(new_allowed=True)
     solver.BASE_LR = 0.001
@@ -168,27 +125,28 @@ def _solver() -> CN:
     solver.WEIGHT_DECAY_BIAS = None
     solver.BIAS_LR_FACTOR = 1.0
     # Learning rates of parts relative to BASE_LR, by the names of modules: [["backbone", 0.1], ["neck.conv", 2.0]];
-    # where one module is inside of another, both factors count.
+    # if one module is inside another, both factors are applied.
     solver.LR_FACTORS = []
-    # Iterations of the whole run; the batch size is the global one, over all processes and micro-batches.
+    # Number of iterations of the whole run.
     solver.MAX_ITER = 40000
     # The length of the run in epochs, in place of MAX_ITER; 0 leaves it to MAX_ITER. Where it is set, STEPS,
-    # CHECKPOINT_PERIOD, TEST.EVAL_PERIOD and TEST.LOSS_PERIOD count epochs too.
+    # SAVE_POINTS, CHECKPOINT_PERIOD, TEST.EVAL_PERIOD and TEST.LOSS_PERIOD count epochs too.
     solver.MAX_EPOCH = 0
+    # Samples of one optimizer step, over all processes and micro-batches.
     solver.IMS_PER_BATCH = 16
-    # Micro-batches into which each process splits its part of a batch.
+    # Number of micro-batches into which each process splits its part of a batch.
     solver.ACCUMULATE = 1
     # "WarmupMultiStepLR", "WarmupCosineLR", "WarmupLinearLR", "WarmupPolyLR", "WarmupConstantLR" or "OneCycleLR".
     solver.LR_SCHEDULER_NAME = "WarmupMultiStepLR"
     solver.STEPS = (30000,)
     solver.GAMMA = 0.1
-    # The learning rate at the end of a cosine, a line or a polynomial, as an absolute value.
+    # The learning rate at the end of a cosine, linear or polynomial schedule, as an absolute value.
     solver.BASE_LR_END = 0.0
     solver.POLY_LR_POWER = 0.9
-    # Where a warm-up starts, relative to BASE_LR. OneCycleLR rises by itself and has no warm-up.
+    # The first learning rate of a warm-up, relative to BASE_LR. OneCycleLR has its own rise and no warm-up.
     solver.WARMUP_FACTOR = 0.001
     solver.WARMUP_ITERS = 1000
-    # In place of WARMUP_ITERS, where it is not 0.
+    # Replaces WARMUP_ITERS if it is not 0.
     solver.WARMUP_EPOCHS = 0.0
     # "linear", "constant" or "exponential".
     solver.WARMUP_METHOD = "linear"
@@ -197,45 +155,47 @@ def _solver() -> CN:
     solver.WARMUP_MULTIPLIES = False
     # In so many equal parts of the run, such as its epochs, a cosine, a line or a polynomial keeps its value; 0: none.
     solver.LR_STAIRS = 0
-    # The iteration, counted from 0, at which a cosine, a line or a polynomial begins to fall.
+    # The iteration, counted from 0, at which a cosine, linear or polynomial schedule starts to decay.
     solver.DELAY_ITERS = 0
-    # In place of DELAY_ITERS, where it is not 0.
+    # Replaces DELAY_ITERS if it is not 0.
     solver.DELAY_EPOCHS = 0.0
-    # OneCycleLR, in torch's terms: the share of the run that rises, BASE_LR / first rate, first rate / last rate, and
-    # the way between them ("cos" or "linear").
+    # OneCycleLR, in torch's terms: the share of the run in which the rate rises, BASE_LR / first rate, first rate /
+    # last rate, and the interpolation between them ("cos" or "linear").
     solver.ONE_CYCLE = CN()
     solver.ONE_CYCLE.PCT_START = 0.3
     solver.ONE_CYCLE.DIV_FACTOR = 25.0
     solver.ONE_CYCLE.FINAL_DIV_FACTOR = 10000.0
     solver.ONE_CYCLE.ANNEAL = "cos"
-    # How the momentum (Adam's first beta) moves towards MOMENTUM_END: "" not at all; "Linear" or "Cosine" over the
-    # run; "OneCycle" there and back, against the learning rate of OneCycleLR.
+    # How the momentum (Adam's first beta) changes to MOMENTUM_END: "" constant; "Linear" or "Cosine" over the run;
+    # "OneCycle" to MOMENTUM_END at the peak of OneCycleLR and back.
     solver.MOMENTUM_SCHEDULE = ""
     solver.MOMENTUM_END = 0.85
     # Iterations between two checkpoints; 0 means only at the end.
     solver.CHECKPOINT_PERIOD = 5000
+    # Numbers of iterations, such as [20000, 30000], after which a checkpoint is saved that is never deleted.
+    solver.SAVE_POINTS = ()
     # How many periodic checkpoints are kept; 0 keeps all.
     solver.CHECKPOINT_MAX_TO_KEEP = 0
     # Write checkpoints in the background; the loop waits only for a copy of the state.
     solver.CHECKPOINT_ASYNC = False
     # World size for which IMS_PER_BATCH, BASE_LR and the iterations were chosen; 0 means never rescale.
     solver.REFERENCE_WORLD_SIZE = 0
-    # Steps in a row that may be left out because their gradients are not finite; 0: such a loss ends the run.
+    # How many steps in a row may be skipped because loss or gradients are not finite; 0: such a loss ends the run.
     solver.MAX_SKIPPED_STEPS = 0
-    # Steps for which MODEL.FREEZE_LAYERS stay as they are.
+    # Number of first steps in which MODEL.FREEZE_LAYERS do not train.
     solver.FREEZE_ITERS = 0
-    # End the run when a metric, such as "market1501/mAP", has not improved by more than MIN_DELTA in PATIENCE
-    # evaluations in a row; "" never does.
+    # End the run if a metric, such as "market1501/mAP", has not improved by more than MIN_DELTA in PATIENCE
+    # evaluations in a row; "" disables early stopping.
     solver.EARLY_STOPPING = CN()
     solver.EARLY_STOPPING.METRIC = ""
     # "max" or "min".
     solver.EARLY_STOPPING.MODE = "max"
     solver.EARLY_STOPPING.PATIENCE = 5
     solver.EARLY_STOPPING.MIN_DELTA = 0.0
-    # The run stops in good order after so many seconds, to be resumed; 0 means no limit.
+    # After this time in seconds, the run saves and stops, to be resumed; 0 means no limit.
     solver.MAX_SECONDS = 0.0
-    # With several processes, a request to stop is agreed on at every reading of the metrics (LOG_PERIOD); a period here
-    # reads them more often. 0 does not.
+    # Several processes agree on a request to stop at every reading of the metrics (LOG_PERIOD); with a period here,
+    # they also read them at its end. 0: no more readings.
     solver.STOP_CHECK_PERIOD = 0
     # An exponential moving average of the weights, used in evaluations.
     solver.EMA = CN()
@@ -248,7 +208,7 @@ def _solver() -> CN:
     solver.AMP = CN()
     solver.AMP.ENABLED = False
     # "float16" or "bfloat16". The scaler that float16 needs reads one flag from the GPU in each step, and so waits for
-    # it, unless the optimizer is fused (OPT_ARGS.fused True).
+    # the GPU, except if the optimizer is fused (OPT_ARGS.fused True).
     solver.AMP.PRECISION = "float16"
     solver.CLIP_GRADIENTS = CN()
     solver.CLIP_GRADIENTS.ENABLED = False

@@ -1,17 +1,18 @@
-"""Which device a run uses, known before anything is launched."""
+"""The device of a run, known before any process is launched, and the device of a model."""
 
 import torch
+from torch import nn
 
 
 def resolve_device(name: str, num_processes: int = 1) -> torch.device:
-    """Turn a device setting into a device that exists here.
+    """Return the device for a setting, after checking that this machine has it.
 
-    Asking does not start CUDA, so a parent may ask before it spawns.
+    This does not initialise CUDA, so a parent process can call it before it spawns others.
 
     Args:
-        name: "cpu", "cuda" (each process's current GPU), "cuda:N", or "auto": CUDA where there is a GPU, else the CPU.
-        num_processes: processes on this machine, each of which needs a GPU of its own unless `name` is "cpu". With more
-            than one, "auto" means GPUs: falling back to the CPU would not be what was asked for.
+        name: "cpu", "cuda" (each process's current GPU), "cuda:N", or "auto": CUDA if there is a GPU, else the CPU.
+        num_processes: number of processes on this machine; each needs its own GPU, except if `name` is "cpu". With more
+            than one, "auto" means GPUs: there is no silent fallback to the CPU.
 
     Raises:
         ValueError: the name is none of these, or there are too few GPUs.
@@ -32,6 +33,11 @@ def resolve_device(name: str, num_processes: int = 1) -> torch.device:
             "set MODEL.DEVICE to 'cpu' to run on the CPU (with several processes too)"
         )
     return torch.device(f"cuda:{index}" if index else "cuda")
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Return the device of a model's first parameter; the CPU for one without parameters."""
+    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
 
 
 def _count(num_gpus: int) -> str:

@@ -1,9 +1,11 @@
-"""What differs between two configs, for a run that resumes under another one than it began with."""
+"""The differences between two configs, for a run that is resumed with a changed config."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from tabulate import tabulate
+
+from .nested import leaves
 
 
 class _Absent:
@@ -11,44 +13,36 @@ class _Absent:
         return "(absent)"
 
 
-# Stands for the value of a key that one of the configs does not hold; None is a value.
+# The value of a key that one of the configs does not have; None is a normal value.
 ABSENT = _Absent()
 
 
 def diff_configs(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
     """Return (dotted key, old value, new value) of each key whose value differs, sorted by key.
 
-    A value is ABSENT where a config does not hold the key. A list equals a tuple with the same items (YAML knows only
+    A value is ABSENT if a config does not have the key. A list equals a tuple with the same items (YAML has only
     lists), and NaN equals NaN.
 
     Args:
         old: a config, or the dict that `load_yaml` read from one.
         new: the same.
     """
-    before, after = dict(_leaves(old)), dict(_leaves(new))
+    before, after = dict(leaves(old)), dict(leaves(new))
     keys = sorted(before.keys() | after.keys())
     changes = [(key, before.get(key, ABSENT), after.get(key, ABSENT)) for key in keys]
     return [(key, was, now) for key, was, now in changes if _comparable(was) != _comparable(now)]
 
 
 def format_diff(changes: list[tuple[str, Any, Any]]) -> str:
-    """Return the result of `diff_configs` as a table to print, "" when nothing differs."""
+    """Return the result of `diff_configs` as a table to print; "" if nothing differs."""
     if not changes:
         return ""
     rows = [(key, f"{was!r:.60}", f"{now!r:.60}") for key, was, now in changes]
     return tabulate(rows, headers=("key", "before", "now"), disable_numparse=True)
 
 
-def _leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield prefix + str(key), value
-
-
 def _comparable(value: Any) -> str:
-    """Return a text that is equal for equal values: NaN differs from itself, and True is 1 to ``==``."""
+    """Return a text to compare values by: with ``==``, NaN would differ from itself, and True would equal 1."""
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(_comparable, value))}]"
     return repr(value)

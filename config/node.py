@@ -1,4 +1,4 @@
-"""The config itself: fvcore's CfgNode, reading safe YAML only and saying where a mistake was made."""
+"""The config itself: fvcore's CfgNode, but with safe YAML only and with errors that name the file and the line."""
 
 import copy
 import os
@@ -9,7 +9,7 @@ from fvcore.common.config import CfgNode as _CfgNode
 
 from .bases import Layer, load_layers
 from .errors import ConfigError, FrozenConfigError, UnknownKeyError, WrongTypeError, show
-from .merge import is_key, merge, read_overrides
+from .merge import is_key, layer_of, merge, read_overrides
 from .safe_yaml import dump_yaml, parse_yaml
 from .scalars import problem_with
 
@@ -38,11 +38,11 @@ class CfgNode(_CfgNode):
         self, init_dict: Mapping[str, Any] | None = None, key_list: list[str] | None = None, new_allowed: bool = False
     ) -> None:
         super().__init__({}, key_list, new_allowed)
-        # Keys that take None, each with the type of its other values (NoneType: any).
+        # Keys that accept None -> the type of their other values (NoneType: any).
         self.__dict__[_NULLABLE] = {}
         for key, value in (init_dict or {}).items():
             self[key] = copy.deepcopy(value)
-        self.defrost()  # a node of init_dict may have been frozen
+        self.defrost()  # init_dict may have frozen nodes
 
     def merge_from_file(self, cfg_filename: str | os.PathLike[str]) -> None:
         """Merge a YAML file, after the files that its ``_BASE_`` names.
@@ -74,16 +74,33 @@ class CfgNode(_CfgNode):
         """
         self._merge(lambda target: [Layer("the other config", dict(cfg_other))])
 
+    def changed(self, **values: Any) -> "CfgNode":
+        """Return a copy with other values, frozen if this config is: ``cfg.changed(**{"SOLVER.BASE_LR": 0.1})``.
+
+        Args:
+            values: by dotted key; checked as those of `merge_from_other_cfg` are.
+
+        Raises:
+            UnknownKeyError, WrongTypeError: see `merge_from_other_cfg`.
+        """
+        twin = self.clone()
+        twin.defrost()
+        for key, value in values.items():
+            merge(twin, layer_of("changed()", key, value))
+        if self.is_frozen():
+            twin.freeze()
+        return twin
+
     def _merge(self, layers_for: Callable[["CfgNode"], Iterable[Layer]]) -> None:
         if self.is_frozen():
             raise FrozenConfigError("cannot merge into a frozen config; call defrost() first, or merge into a clone()")
-        for target in (self.clone(), self):  # tried on a copy, so that a failure leaves this config as it was
+        for target in (self.clone(), self):  # on a copy first, so that an error does not leave a half-merged config
             for layer in layers_for(target):
                 merge(target, layer)
 
     @classmethod
     def load_yaml_with_base(cls, filename: str | os.PathLike[str]) -> dict[str, Any]:
-        """Return a YAML file merged over its bases, as a dict that no defaults have checked."""
+        """Return a YAML file merged over its bases, as a dict; the keys and types are not checked."""
         node = cls(new_allowed=True)
         node.merge_from_file(filename)
         return node.to_dict()
@@ -110,19 +127,23 @@ class CfgNode(_CfgNode):
         }
 
     def allow_none(self, *keys: str) -> None:
-        """Let merging set these keys of this node to None also, though their default is not None."""
+        """Allow merging to set these keys of this node to None, although their default is not None."""
         for key in keys:
             if key not in self:
                 raise UnknownKeyError(f"allow_none: this node has no key {key}; it has {', '.join(sorted(self))}")
             self.__dict__[_NULLABLE][key] = type(self[key])
 
     def takes_none(self, key: str) -> bool:
-        """Return whether merging may set `key` to None."""
+        """Return True if merging may set `key` to None."""
         return key in self.__dict__[_NULLABLE]
 
     def expected_type(self, key: str) -> type:
-        """Return the type that merging expects for `key`, NoneType where any will do."""
+        """Return the type that merging expects for `key`; NoneType if any type is allowed."""
         return self.__dict__[_NULLABLE].get(key, type(self.get(key)))
+
+    def is_obsolete(self, name: str) -> bool:
+        """Return True if merging ignores the dotted key `name`, which `register_deprecated_key` registered."""
+        return name in self.__dict__[self.DEPRECATED_KEYS]
 
     def __setattr__(self, name: str, val: Any) -> None:
         if name.startswith("COMPUTED_"):
@@ -147,7 +168,7 @@ class CfgNode(_CfgNode):
         super().__setitem__(key, value)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The default way sets the items through __setitem__, before or after the state that it needs.
+        # By default, pickle sets the items with __setitem__, which needs the state that pickle may not have set yet.
         return _restore, (type(self), dict(self), dict(self.__dict__))
 
 

@@ -1,4 +1,4 @@
-"""Names to classes and functions, so that a config can choose one."""
+"""Registries: mappings from names to classes and functions, so that a config can select one."""
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
@@ -6,25 +6,26 @@ from typing import Any
 
 from fvcore.common.registry import Registry as _Registry
 
-from .errors import UnknownKeyError, nearest
+from .errors import UnknownKeyError, nearest, unknown
 
 
 class Registry(_Registry):
     """A mapping from names to classes or functions, filled by decorators.
 
     ``REGISTRY = Registry("BACKBONE")``, then ``@REGISTRY.register()`` above a class and ``REGISTRY.get("ItsName")``.
-    fvcore's, which gives ``in``, iteration over (name, object) pairs and the printed table; here a wrong name is
-    answered with the nearest one, an object can be registered under another name, and `build` makes one from a config.
+    It extends fvcore's, which has ``in``, iteration over (name, object) pairs and a printed table: here the error for
+    an unknown name has the nearest one, an object can be registered under another name, and `build` calls one from a
+    config.
 
     Args:
-        name: what the registry holds, for errors and the table.
+        name: the kind of the registered objects, for errors and the table.
     """
 
     def register(self, obj: Any = None, *, name: str | None = None) -> Any:
         """Register a class or function: by ``@R.register()``, ``@R.register(name="x")`` or ``R.register(f)``.
 
         Args:
-            obj: what to register; None returns a decorator.
+            obj: the class or function; None returns a decorator.
             name: its name; its ``__name__`` by default.
 
         Returns:
@@ -39,28 +40,29 @@ class Registry(_Registry):
         return obj
 
     def get(self, name: str) -> Any:
-        """Return what is registered as `name`; raises UnknownKeyError (a KeyError) that lists what there is."""
+        """Return the object that is registered as `name`.
+
+        Raises:
+            UnknownKeyError: (a KeyError) the name is unknown; the message lists the known ones.
+        """
         if name in self:
             return self._obj_map[name]
-        close = nearest(str(name), self._obj_map)
-        hint = f" did you mean {close}?" if close else ""
-        known = ", ".join(sorted(self._obj_map)) or "nothing yet"
         raise UnknownKeyError(
-            f"the registry {self._name} holds no {name!r};{hint} It holds {known}. "
-            "A class of your own is registered when its module is imported."
+            f"the registry {self._name}: {unknown('name', str(name), sorted(self._obj_map))}. "
+            "A class of your own is registered when its module is imported"
         )
 
     def build(self, config: Mapping[str, Any], /, **defaults: Any) -> Any:
-        """Call what ``config["type"]`` stands for with the rest of `config` as keyword arguments.
+        """Call the object that ``config["type"]`` names, with the rest of `config` as keyword arguments.
 
         Args:
             config: ``{"type": "Name", **arguments}``; the type may also be a class or function itself, registered or
-                not. It is not changed, and dicts inside it are passed on as they are.
-            defaults: arguments that `config` need not name; it wins where both do.
+                not. It is not changed, and dicts inside it are passed unchanged.
+            defaults: arguments for which `config` may have other values.
 
         Raises:
-            TypeError: `config` is no mapping, has no "type", or its arguments do not fit.
-            UnknownKeyError: nothing has that name.
+            TypeError: `config` is not a mapping, has no "type", or has wrong arguments.
+            UnknownKeyError: no object has that name.
         """
         kind = config.get("type") if isinstance(config, Mapping) else None
         if not isinstance(kind, str) and not callable(kind):
@@ -86,11 +88,11 @@ class Registry(_Registry):
         self._obj_map[name] = obj
 
     def _check_arguments(self, name: str, factory: Callable[..., Any], arguments: dict[str, Any]) -> None:
-        # Bound before the call, so that a TypeError from inside the constructor is not mistaken for one of its call.
-        # A wrapped function is taken as it is called, not as what it wraps: `configurable` also takes a config.
+        # Checked before the call, so that a TypeError from inside the constructor is not mistaken for wrong arguments.
+        # Not the signature of the wrapped function: `configurable` also accepts a config.
         try:
             signature = inspect.signature(factory, follow_wrapped=False)
-        except ValueError:  # some built-in classes have none
+        except ValueError:  # some built-in classes have no signature
             return
         try:
             signature.bind(**arguments)
@@ -103,7 +105,7 @@ class Registry(_Registry):
 
 
 def _nearest_argument(signature: inspect.Signature, arguments: Iterable[str]) -> str:
-    """Return what the first unexpected argument was probably meant to be, as a part of a sentence, or ""."""
+    """Return the nearest known argument to the first unknown one, as a part of a sentence, or ""."""
     unknown = [key for key in arguments if key not in signature.parameters]
     close = nearest(unknown[0], signature.parameters) if unknown else None
     return f" (did you mean {close!r}?)" if close else ""

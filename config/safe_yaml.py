@@ -1,4 +1,4 @@
-"""Reads YAML that may come from anyone: plain data, in time and memory proportional to a bounded file."""
+"""Reads YAML from untrusted sources: plain data only, with time and memory bounded by the size of the file."""
 
 import errno
 import os
@@ -22,10 +22,10 @@ _PARSE = {plain.tag: plain.parse for plain in PLAIN}
 
 
 def load_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return the mapping that a YAML file holds: dict, list, tuple, str, int, float, bool and None.
+    """Return the mapping in a YAML file, as dict, list, tuple, str, int, float, bool and None.
 
-    Differs from YAML 1.1 where its rules surprise: ``3e-4`` is a float, ``(10, 20)`` a tuple, ``None`` null; and yes,
-    no, on, off, 012, 1:30 and 2024-01-01 are strings.
+    It differs from YAML 1.1: ``3e-4`` is a float, ``(10, 20)`` a tuple, ``None`` null; and yes, no, on, off, 012, 1:30
+    and 2024-01-01 are strings.
 
     Raises:
         ConfigError: (a ValueError) for a tag, an anchor, an alias, a key given twice or that is no string, a file that
@@ -38,13 +38,13 @@ def load_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def read_yaml(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Lines]:
-    """Return what `load_yaml` does, and the line (from 1) of each key by its path, such as ("SOLVER", "BASE_LR")."""
+    """Return the result of `load_yaml`, and the line (from 1) of each key by its path: ("SOLVER", "BASE_LR")."""
     file = expand(path)
     if file.is_dir():
         raise IsADirectoryError(errno.EISDIR, "expected a YAML file, but this is a folder", str(file))
     if not file.exists():
         raise FileNotFoundError(errno.ENOENT, f"there is no such YAML file (looked from {Path.cwd()})", str(file))
-    if not file.is_file():  # a pipe may never end, or never begin
+    if not file.is_file():  # reading a pipe may block without end
         raise ConfigError(f"{file}: expected a file, but this is a pipe or a device; save what it gives as a file")
     with file.open("rb") as stream:
         raw = stream.read(MAX_BYTES + 1)
@@ -59,12 +59,12 @@ def read_yaml(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Lines]:
 
 
 def expand(path: str | os.PathLike[str]) -> Path:
-    """Return `path` with a leading ``~`` expanded, or left where there is no such user."""
+    """Return `path` with a leading ``~`` expanded; unchanged if there is no such user."""
     return Path(os.path.expanduser(path))  # noqa: PTH111  Path.expanduser raises RuntimeError for an unknown user
 
 
 def parse_yaml(text: str, name: str) -> tuple[dict[str, Any], Lines]:
-    """Return the mapping that `text` holds and the line of each key; `name` stands for the file in errors."""
+    """Return the mapping in `text` and the line of each key; `name` is the file's name in errors."""
     lines: Lines = {}
     try:
         root = _Loader(text).get_single_node()
@@ -88,15 +88,15 @@ def parse_yaml(text: str, name: str) -> tuple[dict[str, Any], Lines]:
 def dump_yaml(values: Mapping[str, Any], **kwargs: Any) -> str:
     """Return plain data as YAML that `load_yaml` reads back; a tuple is written as a list.
 
-    Strings are quoted wherever this loader or YAML 1.1 would take them for something else. Keyword arguments are those
-    of `yaml.dump`.
+    Strings are quoted if this loader or YAML 1.1 would read them as another type. Keyword arguments are those of
+    `yaml.dump`.
     """
     text: str = yaml.dump(values, Dumper=_Dumper, **kwargs)
     return text
 
 
 class _Loader(yaml.SafeLoader):
-    """Composes nodes and refuses, before anything is expanded, what could name code or outgrow the file."""
+    """Rejects tags (which can name code), aliases (which can grow without limit) and deep nesting, before expansion."""
 
     yaml_implicit_resolvers = {}
     depth = 0

@@ -1,4 +1,4 @@
-"""What one piece of text means: the same in a file, unquoted, as on the command line."""
+"""Parses the text of one value, with the same rules for unquoted text in a file and for the command line."""
 
 import ast
 import re
@@ -6,16 +6,16 @@ import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-# A longer text is no literal: Python's parser needs memory and stack in proportion to it.
+# A longer text is not parsed as a literal: Python's parser needs memory and stack in proportion to its length.
 MAX_LITERAL = 10_000
-# Levels of lists in lists that one value may have.
+# Largest number of nested levels of lists in one value.
 MAX_NESTING = 30
-# Python prints no int of more than 4,300 digits, so a larger one could not be written down again.
+# Python does not print an int of more than 4,300 digits, so a larger one could not be written to a file.
 _MAX_BITS = 4096
 
 
 class Plain(NamedTuple):
-    """A form of unquoted text: its YAML tag, what it looks like and the function that reads it."""
+    """A type of unquoted text: its YAML tag, the pattern of its text and the function that parses it."""
 
     tag: str
     pattern: re.Pattern[str]
@@ -23,11 +23,11 @@ class Plain(NamedTuple):
 
 
 def parse_value(text: str) -> Any:
-    """Return what `text` means on the command line.
+    """Return the value of `text` on the command line.
 
-    A Python literal made of None, bool, int, float, str, list, tuple and dict is that value (``1e-3``, ``(10, 20)``,
-    ``'quoted'``); else what a file would take the unquoted text for (``true``, ``null``, ``.inf``); else the text.
-    Never raises, whatever the text.
+    A Python literal of None, bool, int, float, str, list, tuple and dict is that value (``1e-3``, ``(10, 20)``,
+    ``'quoted'``); otherwise the text is read like unquoted text in a file (``true``, ``null``, ``.inf``). All other
+    text is returned as a str. It never raises.
     """
     value = _literal(text)
     if value is not text or text == "":  # nothing after a key is null in a file, but '' in a shell
@@ -42,9 +42,9 @@ def parse_value(text: str) -> Any:
 
 
 def problem_with(value: Any, level: int = 0) -> str | None:
-    """Return why a config cannot hold `value`, or None if it can.
+    """Return why `value` is not allowed in a config, or None if it is allowed.
 
-    It holds None, bool, int, float and str (exactly these types, so that YAML can write them), and lists, tuples and
+    Allowed are None, bool, int, float and str (exactly these types, so that YAML can write them), and lists, tuples and
     dicts of them.
     """
     if level > MAX_NESTING:
@@ -64,7 +64,7 @@ def problem_with(value: Any, level: int = 0) -> str | None:
 
 
 def _literal(text: str) -> Any:
-    """Return the literal that `text` is, or `text` itself if it is none or none that a config can hold."""
+    """Return the value of the literal `text`, or `text` itself if it is not a literal that a config can have."""
     if len(text) > MAX_LITERAL:
         return text
     try:
@@ -89,14 +89,14 @@ def _forms() -> tuple[Plain, ...]:
             r"[-+]?(?:0|[1-9][0-9]*(?:_[0-9]+)*|0[xX][0-9a-fA-F]+|0[oO][0-7]+|0[bB][01]+)",
             lambda text: int(text, 0),
         ),
-        # YAML 1.1 wants a point and a sign: it takes 3e-4 and 1.0e3 for strings.
+        # YAML 1.1 requires a point and a sign in the exponent: it reads 3e-4 and 1.0e3 as strings.
         (
             "float",
             r"[-+]?(?:(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+|\.?(?:inf|Inf|INF))"
             r"|\.?(?:nan|NaN|NAN)",
             _float,
         ),
-        # STEPS: (10, 20), as the configs of this family write it.
+        # STEPS: (10, 20), as in the configs of detectron2 and similar projects.
         ("python-tuple", r"\((?s:.)*\)", _literal),
     ]
     return tuple(
@@ -104,5 +104,5 @@ def _forms() -> tuple[Plain, ...]:
     )
 
 
-# Shorter than YAML 1.1's list on purpose: yes, no, on, off, 012, 1:30 and 2024-01-01 stay the text that they look like.
+# Fewer types than in YAML 1.1, on purpose: yes, no, on, off, 012, 1:30 and 2024-01-01 are strings.
 PLAIN = _forms()

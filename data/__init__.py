@@ -1,5 +1,7 @@
 """The stream of samples: catalog, samplers, transforms and loaders."""
 
+from steploop.config.nested import map_tensors as map_tensors
+
 from .batch_tensors import move_batch as move_batch
 from .batch_tensors import tensors_of as tensors_of
 from .build_sampler import SAMPLER_REGISTRY as SAMPLER_REGISTRY
@@ -9,6 +11,7 @@ from .catalog import Catalog as Catalog
 from .catalog import DatasetCatalog as DatasetCatalog
 from .catalog import datasets_root as datasets_root
 from .collate import collate as collate
+from .config import add_sampler_config as add_sampler_config
 from .forwarding import ForwardingLoader as ForwardingLoader
 from .from_config import build_train_loader as build_train_loader
 from .from_config import test_loader_from_config as test_loader_from_config
@@ -25,12 +28,12 @@ from .mapped import Mapper as Mapper
 from .mapped import SampleError as SampleError
 from .mapped import StepMapper as StepMapper
 from .overfit import OverfitLoader as OverfitLoader
+from .pictures.boxes import draw_boxes as draw_boxes
 from .pictures.cache import ImageCache as ImageCache
 from .pictures.reading import image_size as image_size
 from .pictures.reading import read_image as read_image
 from .prefetch import Prefetcher as Prefetcher
 from .prefetch import is_on_gpu as is_on_gpu
-from .prefetch import map_tensors as map_tensors
 from .records import SharedRecords as SharedRecords
 from .records import as_records as as_records
 from .repeat_factor import RepeatFactorTrainingSampler as RepeatFactorTrainingSampler
@@ -76,6 +79,8 @@ from .transforms.resize import Resize as Resize
 from .transforms.resize import ResizeToFit as ResizeToFit
 from .transforms.resize import ResizeToTensor as ResizeToTensor
 from .transforms.resize import ToTensor as ToTensor
+from .walk import IMAGE_SUFFIXES as IMAGE_SUFFIXES
+from .walk import files_below as files_below
 from .weighted import RandomSubsetTrainingSampler as RandomSubsetTrainingSampler
 from .weighted import WeightedTrainingSampler as WeightedTrainingSampler
 from .wrappers import ClassBalancedDataset as ClassBalancedDataset

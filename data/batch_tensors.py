@@ -1,4 +1,4 @@
-"""Finds and moves the tensors of a batch, whatever containers they are in."""
+"""Finds and moves the tensors of a batch, in any containers."""
 
 import copy
 import dataclasses
@@ -9,10 +9,10 @@ import torch
 
 
 def move_batch(batch: Any, device: torch.device) -> Any:
-    """Return `batch` on a device; the copies are asynchronous where the memory is pinned.
+    """Return `batch` on a device; copies from pinned memory are asynchronous.
 
-    Entered and copied are mappings, lists, tuples, named tuples and dataclasses. Of an object that has it,
-    ``to(device, non_blocking=True)`` is called. All else stays as it is.
+    Mappings, lists, tuples, named tuples and dataclasses are traversed and copied. If an object has a method `to`,
+    ``to(device, non_blocking=True)`` is called. Other objects are used unchanged.
     """
     if callable(getattr(batch, "to", None)):
         return batch.to(device, non_blocking=True)
@@ -24,7 +24,7 @@ def move_batch(batch: Any, device: torch.device) -> Any:
     if dataclasses.is_dataclass(batch) and not isinstance(batch, type):
         moved = copy.copy(batch)
         for field in dataclasses.fields(batch):
-            # Not replace(), which refuses fields that are not in __init__; not setattr, which a frozen class refuses.
+            # Not replace(), which rejects fields that are not in __init__; not setattr, which a frozen class rejects.
             object.__setattr__(moved, field.name, move_batch(getattr(batch, field.name), device))
         return moved
     return batch

@@ -7,6 +7,7 @@ import numpy as np
 
 from steploop.config import CfgNode, Registry
 
+from .config import with_sampler_config
 from .grouped import GroupedSampler, GroupSampler, aspect_ratio_groups
 from .repeat_factor import RepeatFactorTrainingSampler, repeat_factors
 from .samplers import TrainingSampler
@@ -24,28 +25,30 @@ def build_train_sampler(cfg: CfgNode, items: Sequence[Any], seed: int, *, sizes:
 
     Args:
         cfg: the config.
-        items: the data set. Some samplers look at a field of its items, which are dicts or have attributes: the field
+        items: the data set. Some samplers read a field of its items, which are dicts or have attributes: the field
             DATALOADER.LABEL_FIELD or WEIGHT_FIELD, or for the grouping the two of SIZE_FIELDS.
-        seed: of all orders, >= 0.
-        sizes: returns the (width, height) of each item, where the items do not have them; only called to group.
+        seed: the seed of all orders, >= 0.
+        sizes: returns the (width, height) of each item, if the items do not have them; called only for the grouping.
 
     Raises:
         KeyError: no sampler has that name.
-        ValueError: the items lack the field that the sampler looks at, or an option of it is out of range.
+        ValueError: the items do not have the field that the sampler reads, or an option of it is out of range.
     """
+    cfg = with_sampler_config(cfg)
     build: Callable[..., StreamSampler] = SAMPLER_REGISTRY.get(cfg.DATALOADER.SAMPLER_TRAIN)
     sampler = build(cfg, items, seed)
     if not cfg.DATALOADER.ASPECT_RATIO_GROUPING:
         return sampler
     groups = aspect_ratio_groups(_sizes(cfg, items) if sizes is None else sizes())
-    if type(sampler) is TrainingSampler:  # each epoch has all items, which GroupSampler keeps true
+    # An epoch of a TrainingSampler has all items; GroupSampler keeps that, GroupedSampler does not.
+    if type(sampler) is TrainingSampler:
         return GroupSampler(groups, cfg.SOLVER.IMS_PER_BATCH, seed=seed)
     return GroupedSampler(sampler, groups, cfg.SOLVER.IMS_PER_BATCH)
 
 
 @SAMPLER_REGISTRY.register(name="TrainingSampler")
 def build_training_sampler(cfg: CfgNode, items: Sequence[Any], seed: int) -> StreamSampler:
-    """Return the stream that holds each item once in an epoch."""
+    """Return the stream with each item once per epoch."""
     return TrainingSampler(len(items), seed=seed)
 
 
@@ -60,7 +63,7 @@ def build_repeat_factor_sampler(cfg: CfgNode, items: Sequence[Any], seed: int) -
 
 @SAMPLER_REGISTRY.register(name="WeightedTrainingSampler")
 def build_weighted_sampler(cfg: CfgNode, items: Sequence[Any], seed: int) -> StreamSampler:
-    """Return the stream that draws each item as often as its weight says."""
+    """Return the stream that draws items with probabilities proportional to their weights."""
     weights = fields_of(items, cfg.DATALOADER.WEIGHT_FIELD, "DATALOADER.WEIGHT_FIELD")
     return WeightedTrainingSampler(np.array(weights, dtype=np.float64), seed=seed)
 

@@ -1,4 +1,4 @@
-"""Data sets by name, and the folder below which they lie."""
+"""Data sets by name, and the folder that contains them."""
 
 import builtins
 import os
@@ -7,26 +7,26 @@ from pathlib import Path
 from typing import Any
 
 from steploop.config import UnknownKeyError
-from steploop.config.errors import nearest
+from steploop.config.errors import unknown
 
 
 def datasets_root() -> Path:
-    """Return the folder that holds the data sets: $STEPLOOP_DATASETS, or "datasets" below the working directory."""
+    """Return the folder of the data sets: $STEPLOOP_DATASETS, or "datasets" in the working directory."""
     return Path(os.environ.get("STEPLOOP_DATASETS") or "datasets")
 
 
 class Catalog:
-    """Remembers how to make each data set; nothing is read before `get`."""
+    """Stores a function for each data set; nothing is read before `get`."""
 
     def __init__(self) -> None:
         self._makers: dict[str, Callable[[], Any]] = {}
 
     def register(self, name: str, func: Callable[[], Any]) -> None:
-        """Let `name` stand for what `func()` returns; `func` should return the same at every call.
+        """Register `func`, which returns the data set `name`; it should return the same at every call.
 
         Raises:
-            TypeError: if `func` cannot be called.
-            ValueError: if the name is taken.
+            TypeError: `func` is not callable.
+            ValueError: the name is already registered.
         """
         if not callable(func):
             raise TypeError(f"data set {name!r}: expected a function without arguments, got {type(func).__name__}")
@@ -35,22 +35,20 @@ class Catalog:
         self._makers[name] = func
 
     def get(self, name: str) -> Any:
-        """Make and return the data set.
+        """Call the data set's function and return its result.
 
         Raises:
-            UnknownKeyError: (a KeyError) if the name is unknown; it says which one is nearest.
+            UnknownKeyError: (a KeyError) the name is unknown; the message has the nearest one.
         """
         if name not in self._makers:
-            close = nearest(name, self._makers)
-            hint = f"did you mean {close!r}? " if close else ""
-            raise UnknownKeyError(f"no data set is registered as {name!r}: {hint}known are {self.list()}")
+            raise UnknownKeyError(unknown("data set", name, self.list()))
         return self._makers[name]()
 
     def remove(self, name: str) -> None:
-        """Forget a name.
+        """Remove a name.
 
         Raises:
-            KeyError: if it is unknown.
+            KeyError: the name is unknown.
         """
         del self._makers[name]
 

@@ -1,4 +1,4 @@
-"""Makes a batch of samples, and refuses what it does not know."""
+"""Makes a batch of samples, and rejects values of unknown types."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -15,14 +15,14 @@ def collate(samples: Sequence[Mapping[str, Any]], ragged: Collection[str] = ()) 
     (B,), floats a float32 tensor of shape (B,), strings a list.
 
     Args:
-        samples: with the same keys.
-        ragged: keys whose values stay a list of B, whatever they are, such as boxes, of which each image has another
-            number. For a loader: ``functools.partial(collate, ragged=("boxes", "labels"))``.
+        samples: dicts with the same keys.
+        ragged: keys whose values, of any type, stay a list of length B. Example: boxes, whose number differs between
+            images. For a loader: ``functools.partial(collate, ragged=("boxes", "labels"))``.
 
     Raises:
-        ValueError: if there are no samples, they differ in their keys, or tensors of one key differ in shape or dtype.
-        TypeError: if `ragged` is a string, a value is anything else, or one key's values differ in type; it names the
-            key.
+        ValueError: there are no samples, they differ in their keys, or tensors of one key differ in shape or dtype.
+        TypeError: `ragged` is a string, a value has another type, or one key's values differ in type; the message names
+            the key.
     """
     if isinstance(ragged, str):
         raise TypeError(f"expected a tuple of keys in ragged, got the string {ragged!r}: write ragged=({ragged!r},)")
@@ -44,7 +44,7 @@ def _collate_values(key: str, values: list[Any]) -> Any:
                 f"tensors of {key!r} differ in shape or dtype, so they make no batch: {sorted(kinds)}; "
                 f"ragged=({key!r},) keeps them in a list"
             )
-        return default_collate(values)  # in a worker it stacks into shared memory, which saves a copy of the batch
+        return default_collate(values)  # in a worker, it stacks into shared memory, which saves a copy of the batch
     if all(isinstance(value, int | np.integer) for value in values):
         return torch.tensor(values, dtype=torch.int64)
     if all(isinstance(value, float | np.floating) for value in values):

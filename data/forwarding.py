@@ -7,9 +7,9 @@ _NAMES = ("batch_size", "epoch_length", "seek", "close", "items_at")
 
 
 class ForwardingLoader:
-    """Passes on what a loader offers (`steploop.engine.simple_trainer.Loader`); a subclass says what its batches are.
+    """Forwards the interface of a loader (`steploop.engine.simple_trainer.Loader`); a subclass changes the batches.
 
-    What the inner loader lacks, this one lacks too.
+    An attribute that the inner loader does not have raises AttributeError here too.
 
     Args:
         loader: the inner loader.
@@ -40,22 +40,22 @@ class ForwardingLoader:
 
     @property
     def items_at(self) -> Callable[[int], list[Any]]:
-        """Takes a step; returns the items of this rank's part of its batch, without reading them."""
+        """Function of a step: returns the items of this rank's part of its batch, without reading them."""
         return self.loader.items_at
 
     def seek(self, step: int) -> None:
-        """Let the next iterator start at `step` >= 0."""
+        """Make the next iterator start at `step` >= 0."""
         self.loader.seek(step)
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.loader)
 
     def close(self) -> None:
-        """End the loader's workers; it can be iterated over again. A foreign iterable is left alone."""
+        """End the loader's workers; it can be iterated over again. Another kind of iterable is not closed."""
         if is_loader(self.loader):
             self.loader.close()
 
 
 def is_loader(loader: Any) -> bool:
-    """Return True if `loader` offers all that a loader may: a generator, for example, has another `close`."""
+    """Return True if `loader` has the whole interface: a generator, for example, has a `close` of another meaning."""
     return all(hasattr(loader, name) for name in _NAMES)

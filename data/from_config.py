@@ -1,4 +1,4 @@
-"""Loaders from a config: of registered data sets, or of what a project reads and maps itself."""
+"""Builds loaders from a config: of registered data sets, or of items that a project reads and maps itself."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +20,7 @@ from .stream import StreamSampler
 from .wrappers import ConcatDataset
 
 
-def as_it_is(item: Any, rng: np.random.Generator) -> Any:
+def identity_mapper(item: Any, rng: np.random.Generator) -> Any:
     """Return the item: the mapper of data sets whose items are samples already."""
     return item
 
@@ -28,15 +28,15 @@ def as_it_is(item: Any, rng: np.random.Generator) -> Any:
 def train_loader_from_config(
     cfg: CfgNode,
     *,
-    mapper: Mapper = as_it_is,
+    mapper: Mapper = identity_mapper,
     collate_fn: CollateFn = collate,
     rank: int = 0,
     world_size: int = 1,
 ) -> TrainLoader | Prefetcher:
     """Return an endless loader of all data sets in DATASETS.TRAIN together, in the order of DATALOADER.SAMPLER_TRAIN.
 
-    A data set is a sequence of items; a list of them is put into SharedRecords. Where MODEL.DEVICE is a GPU, the
-    tensors of a batch are there.
+    A data set is a sequence of items; a list is converted to SharedRecords. If MODEL.DEVICE is a GPU, the tensors of a
+    batch are on it.
 
     Args:
         cfg: the config.
@@ -46,8 +46,8 @@ def train_loader_from_config(
         world_size: number of processes.
 
     Raises:
-        ValueError: DATASETS.TRAIN is empty, the batch cannot be split over the processes, or the sampler looks at a
-            field that the items lack.
+        ValueError: DATASETS.TRAIN is empty, the batch cannot be split over the processes, or the items do not have the
+            field that the sampler reads.
         KeyError: a name is not registered in the DatasetCatalog, or no sampler has that name.
     """
     if not cfg.DATASETS.TRAIN:
@@ -69,16 +69,16 @@ def build_train_loader(
     rank: int = 0,
     world_size: int = 1,
 ) -> TrainLoader | Prefetcher:
-    """Return an endless loader of a data set in the order of a sampler, as the config wants it.
+    """Return an endless loader of a data set in the order of a sampler, with the settings of the config.
 
-    A batch has SOLVER.IMS_PER_BATCH / world_size / SOLVER.ACCUMULATE samples. Where MODEL.DEVICE is a GPU, its tensors
-    are there.
+    A batch has SOLVER.IMS_PER_BATCH / world_size / SOLVER.ACCUMULATE samples. If MODEL.DEVICE is a GPU, its tensors are
+    on it.
 
     Args:
         cfg: the config.
-        dataset: a MappedDataset; or, with `mapper`, the items that it maps, with cfg.SEED. A list of items is put into
-            SharedRecords.
-        sampler: of the items.
+        dataset: a MappedDataset; or, with `mapper`, the items that it maps, with cfg.SEED. A list of items is converted
+            to SharedRecords.
+        sampler: the sampler of the items.
         mapper: makes a sample of an item; a StepMapper also gets the step.
         collate_fn: makes a batch of a list of samples, such as ``functools.partial(collate, ragged=("boxes",))``.
         rank: this process.
@@ -86,7 +86,7 @@ def build_train_loader(
 
     Raises:
         ValueError: the batch cannot be split over the processes and micro-batches.
-        TypeError: there is a mapper for a MappedDataset, which has one, or none for plain items.
+        TypeError: there is a mapper for a MappedDataset, which already has one, or none for plain items.
     """
     if mapper is not None and not isinstance(dataset, MappedDataset):
         dataset = MappedDataset(as_records(dataset), mapper, cfg.SEED, batch_size=cfg.SOLVER.IMS_PER_BATCH)
@@ -113,7 +113,7 @@ def build_train_loader(
 def test_loader_from_config(
     cfg: CfgNode,
     *names: str,
-    mapper: Mapper = as_it_is,
+    mapper: Mapper = identity_mapper,
     collate_fn: CollateFn = collate,
     rank: int = 0,
     world_size: int = 1,

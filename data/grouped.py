@@ -1,4 +1,4 @@
-"""Batches of items that belong together, such as images of similar proportions, which need little padding."""
+"""Samplers whose batches have items of one group, such as images of similar proportions, which need little padding."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ def aspect_ratio_groups(sizes: Sequence[tuple[float, float]], borders: Sequence[
 
     Args:
         sizes: in any unit, > 0.
-        borders: increasing ratios at which a new group begins; 1 alone parts upright images (0) from others (1).
+        borders: increasing ratios at which a new group begins; 1 alone separates upright images (0) from others (1).
 
     Returns:
         int64, shape (items,), from 0 to len(borders).
@@ -22,14 +22,14 @@ def aspect_ratio_groups(sizes: Sequence[tuple[float, float]], borders: Sequence[
 
 
 class GroupSampler(StreamSampler):
-    """A stream of batches of which each holds items of one group only.
+    """A stream of batches, each with items of one group only.
 
-    An epoch holds every item once. Where a group does not fill its last batch, its first ones of the epoch come again,
-    so an epoch is somewhat longer than the data set; a group smaller than a batch comes several times in its one. The
-    batches of all groups are shuffled together.
+    An epoch has every item at least once. If a group does not fill its last batch, its first items of the epoch are
+    repeated, so an epoch is a little longer than the data set; items of a group smaller than a batch can be repeated
+    several times. The batches of all groups are shuffled together.
 
-    The *global* batch is of one group, not only each rank's part of it: so the batches are the same for every number of
-    ranks, and every rank and micro-batch has images of the same proportions at the same time.
+    The whole *global* batch has one group, not only each rank's part of it. So the batches are the same for every
+    number of ranks, and all ranks and micro-batches of a step have images of the same proportions.
 
     Args:
         groups: the group of each item.
@@ -50,7 +50,7 @@ class GroupSampler(StreamSampler):
 
     @property
     def epoch_length(self) -> int:
-        """Number of samples in an epoch: the batches of each group, the last one filled up."""
+        """Number of samples in an epoch: the full batches of each group."""
         return sum(-(-len(members) // self.batch_size) for members in self._members) * self.batch_size
 
     def draw_order(self, rng: np.random.Generator) -> np.ndarray:
@@ -63,15 +63,15 @@ class GroupSampler(StreamSampler):
 
 
 class GroupedSampler(StreamSampler):
-    """Another sampler's stream, its samples rearranged within each epoch so that a batch holds one group only.
+    """Another sampler's stream, reordered within each epoch so that a batch has items of one group only.
 
-    A batch is there when its last sample is drawn, so batches keep the order of the stream. An epoch has as many
-    batches as the samples of the stream fill. At its end, what is left of a group is filled up with the group's first
-    samples of the epoch, the largest rest first; rests for which there is no batch are left out, others in the next
-    epoch. What belongs together (`group_size`) stays together, in the group of most of its items; where a
-    group has less of it than a batch holds, the same comes twice in a batch.
+    A batch comes when its last sample is drawn, so batches keep the order of the stream. An epoch has as many batches
+    as the samples of the stream fill. At its end, the remaining samples of a group are completed with the group's first
+    samples of the epoch, the largest remainder first; remainders beyond the number of batches are skipped, different
+    ones in each epoch. Samples that belong together (`group_size`) stay together, in the group of most of them; if a
+    group has fewer samples than a batch, a batch has some of them twice.
 
-    The *global* batch is of one group, as for GroupSampler, which shows every item in each epoch.
+    The whole *global* batch has one group, as for GroupSampler. Only GroupSampler has every item in each epoch.
 
     Args:
         sampler: the stream.
@@ -98,7 +98,7 @@ class GroupedSampler(StreamSampler):
 
     @property
     def epoch_length(self) -> int:
-        """Number of samples in an epoch: the batches that the sampler's epoch fills, the last one filled up."""
+        """Number of samples in an epoch: those of the sampler's epoch, rounded up to full batches."""
         assert self.batch_size is not None
         return -(-self.sampler.epoch_length // self.batch_size) * self.batch_size
 

@@ -1,4 +1,4 @@
-"""What every data set is: a sequence of items that can be told from another one."""
+"""Base class of data sets: a sequence of items with a fingerprint."""
 
 import hashlib
 from abc import abstractmethod
@@ -9,14 +9,14 @@ T = TypeVar("T")
 
 
 class Items(Sequence[T], Generic[T]):
-    """A sequence by the rule for one item; slices are lists."""
+    """A sequence; a subclass implements `item_at` and `__len__`. Slices are lists."""
 
     @abstractmethod
     def item_at(self, index: int) -> T:
         """Return the item at `index`, 0 <= index < len(self)."""
 
     def fingerprint(self) -> str | None:
-        """Return a short hash of all items in their order; None if only a look at each item could tell."""
+        """Return a short hash of all items in their order; None if every item would have to be read for it."""
         return None
 
     @overload
@@ -24,7 +24,7 @@ class Items(Sequence[T], Generic[T]):
     @overload
     def __getitem__(self, index: slice) -> list[T]: ...
     def __getitem__(self, index: int | slice) -> T | list[T]:
-        places = range(len(self))[index]  # also refuses what is out of range
+        places = range(len(self))[index]  # also raises IndexError, and resolves negative indices
         return [self.item_at(place) for place in places] if isinstance(places, range) else self.item_at(places)
 
 

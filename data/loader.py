@@ -1,4 +1,4 @@
-"""Feeds batches from worker processes: for ever from any step (training), or each item once (evaluation)."""
+"""Loaders with worker processes: endless from any step (training), or each item once (evaluation)."""
 
 import signal
 from collections.abc import Callable, Iterator, Sized
@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from .batches import Batches, WorkerLoader
 from .collate import collate
 from .samplers import InferenceSampler, StepBatchSampler
 
@@ -16,13 +17,13 @@ CollateFn = Callable[[list[Any]], Any]
 class TrainLoader:
     """An infinite loader that can start at any step.
 
-    Each iterator starts at the step of the last `seek` and ends the one before it. Workers and the memory they hold
-    live as long as an iterator: `close` ends them.
+    Each iterator starts at the step of the last `seek` and closes the previous iterator. Workers and their memory live
+    as long as the iterator: `close` ends them.
 
     Args:
-        dataset: takes a `Draw`; see MappedDataset.
-        batch_sampler: which samples this rank gets.
-        num_workers: processes that make batches ahead of time; 0 makes them in this one. The batches are the same.
+        dataset: indexed with a `Draw`; see MappedDataset.
+        batch_sampler: selects the samples of this rank.
+        num_workers: number of processes that prepare batches in advance; 0 uses this process. The batches are the same.
         seed: seed of the workers' own generators, >= 0; no sample of a MappedDataset depends on it.
         collate_fn: makes a batch of a list of samples.
         pin_memory: put batches into page-locked memory, for a faster copy to a GPU.
@@ -42,7 +43,7 @@ class TrainLoader:
         self.batch_sampler = batch_sampler
         self.num_workers = num_workers
         self._loader = _data_loader(dataset, batch_sampler, num_workers, seed, collate_fn, pin_memory)
-        self._batches: _Batches | None = None
+        self._batches: Batches | None = None
 
     @property
     def batch_size(self) -> int:
@@ -61,12 +62,12 @@ class TrainLoader:
         return list(draws) if items is None else [items[draw.index] for draw in draws]
 
     def seek(self, step: int) -> None:
-        """Let the next iterator start at `step` >= 0, at the cost of one epoch's order."""
+        """Make the next iterator start at `step` >= 0; the cost is that of one epoch's order."""
         self.batch_sampler.seek(step)
 
     def __iter__(self) -> Iterator[Any]:
         self.close()
-        self._batches = _Batches(iter(self._loader))
+        self._batches = iter(self._loader)
         return self._batches
 
     def close(self) -> None:
@@ -74,29 +75,6 @@ class TrainLoader:
         if self._batches is not None:
             self._batches.close()
             self._batches = None
-
-
-class _Batches(Iterator[Any]):
-    """An iterator of DataLoader whose workers end when it is closed or fails, whoever still refers to it."""
-
-    def __init__(self, batches: Iterator[Any]) -> None:
-        self._batches: Iterator[Any] | None = batches
-
-    def __next__(self) -> Any:
-        if self._batches is None:
-            raise RuntimeError("this iterator was closed, by an error, close() or a newer one: iterate over the loader")
-        try:
-            return next(self._batches)
-        except BaseException:  # also Ctrl-C: a traceback would keep the workers alive
-            self.close()
-            raise
-
-    def close(self) -> None:
-        batches, self._batches = self._batches, None
-        # Deleting it would do the same, but only once nothing refers to it.
-        shutdown = getattr(batches, "_shutdown_workers", None)
-        if shutdown is not None:
-            shutdown()
 
 
 def build_test_loader(
@@ -127,20 +105,20 @@ def _data_loader(
     seed: int,
     collate_fn: CollateFn,
     pin_memory: bool,
-) -> DataLoader[Any]:
-    return DataLoader(
+) -> WorkerLoader:
+    return WorkerLoader(
         dataset,
         batch_sampler=batch_sampler,
         num_workers=num_workers,
         collate_fn=collate_fn,
         pin_memory=pin_memory,
         worker_init_fn=_ignore_signals,
-        # Without one, each iterator draws its workers' seed from the global generator.
+        # Without a generator, each iterator would draw its workers' seed from the global one and so change its state.
         generator=torch.Generator().manual_seed(seed),
     )
 
 
 def _ignore_signals(worker_id: int) -> None:
-    # A terminal and a scheduler send them to every process; the main one decides what they mean, and ends its workers.
+    # A terminal or a scheduler sends them to every process; only the main one acts on them, and ends its workers.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)

@@ -9,7 +9,7 @@ from torch.utils.data import Dataset
 
 from .stream import Draw, Place, check_seed, sample_rng
 
-# Few enough that not much is held beside the samples, were it photographs; more makes nothing faster.
+# Number of samples that `map_together` gets: small, to limit the memory for photographs; more is not faster.
 _TOGETHER = 8
 
 
@@ -18,7 +18,7 @@ class SampleError(ValueError):
 
 
 class StepMapper(ABC):
-    """A mapper that also knows where its sample stands: what a whole batch shares is drawn from its step.
+    """A mapper that also gets the sample's place in the stream, to draw values that all samples of a step share.
 
     For example, one image scale for all samples of ten steps::
 
@@ -31,9 +31,9 @@ class StepMapper(ABC):
         """Return the sample of an item.
 
         Args:
-            item: of the data set.
+            item: an item of the data set.
             rng: the sample's own random numbers.
-            place: has the step, and random numbers that all samples of the step share.
+            place: has the step, and random numbers that are the same for all samples of the step.
         """
 
 
@@ -44,13 +44,13 @@ Mapper = Callable[[Any, np.random.Generator], Any] | StepMapper
 class MappedDataset(Dataset[Any]):
     """Reads items through a mapper.
 
-    A mapper may also have ``map_together(items, rngs) -> samples``, which gives what single calls give, sooner: doing
-    one thing to several samples before the next thing keeps the processor's caches warm.
+    A mapper may also have ``map_together(items, rngs) -> samples``, which returns the same as single calls, but faster:
+    applying one operation to several samples before the next operation uses the CPU's caches better.
 
     Args:
-        items: what the data set consists of, such as paths with labels.
-        mapper: ``mapper(item, rng) -> sample``; all its randomness comes from `rng`. Worker processes started by
-            another method than fork need it to be picklable: a function or object of a module, not a lambda.
+        items: the items of the data set, such as paths with labels.
+        mapper: ``mapper(item, rng) -> sample``; all its random numbers come from `rng`. If worker processes are not
+            forked, it must be picklable: a function or object of a module, not a lambda.
         seed: seed of the samples' random numbers, >= 0.
         batch_size: samples of one optimizer step over all ranks and micro-batches; only a StepMapper needs it.
 
@@ -72,11 +72,11 @@ class MappedDataset(Dataset[Any]):
         return len(self.items)
 
     def __getitem__(self, draw: Draw | int) -> Any:
-        """Return a sample. A plain index stands for the draw at the position of the same number.
+        """Return a sample. An int i stands for Draw(i, i): item i at position i.
 
         Raises:
-            IndexError: if there is no such item.
-            SampleError: if the mapper fails, whatever the mapper raised.
+            IndexError: there is no such item.
+            SampleError: the mapper failed with any error.
         """
         index, position = draw if isinstance(draw, Draw) else (draw, draw)
         item = self.items[index]
@@ -96,7 +96,7 @@ class MappedDataset(Dataset[Any]):
         return self.mapper(item, rng)
 
     def __getitems__(self, draws: Sequence[Draw]) -> list[Any]:
-        """Return several samples; a DataLoader asks for each batch so.
+        """Return several samples; DataLoader calls this for each batch.
 
         Raises:
             IndexError, SampleError: as for a single one.
@@ -109,6 +109,6 @@ class MappedDataset(Dataset[Any]):
             try:
                 items = [self.items[draw.index] for draw in group]
                 samples += self.mapper.map_together(items, [sample_rng(self.seed, draw.position) for draw in group])
-            except Exception:  # one by one, the one that failed is named
+            except Exception:  # again one by one, so that the error names the item that failed
                 samples += [self[draw] for draw in group]
         return samples

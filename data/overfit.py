@@ -1,4 +1,4 @@
-"""A loader's first batches again and again: a model that cannot learn them by heart has a bug."""
+"""Repeats a loader's first batches: a model that cannot memorise them has a bug."""
 
 import copy
 import logging
@@ -12,15 +12,15 @@ logger = logging.getLogger(__name__)
 
 
 class OverfitLoader(ForwardingLoader):
-    """Gives the batches of the first `num_steps` steps for ever: step s gets those of step s % num_steps.
+    """Repeats the batches of the first `num_steps` steps without end: step s gets those of step s % num_steps.
 
-    They are read once and held in memory, so their augmentation does not change either. Each is given as a copy, which
-    a model may change in place. A run is resumed with the batches that it would have gone on with.
+    They are read once and stored in memory, so their augmentation does not change either. Each batch is returned as a
+    copy, which a model may change in place. A resumed run gets the same batches as a run without a stop.
 
     Args:
-        loader: an endless iterable; what has `seek(step)` is entered at step 0.
+        loader: an endless iterable; if it has `seek(step)`, it starts at step 0.
         num_steps: at least 1.
-        batches_per_step: batches that make one step (SOLVER.ACCUMULATE).
+        batches_per_step: number of batches of one step (SOLVER.ACCUMULATE).
 
     Raises:
         ValueError: `num_steps` is less than 1; when it is iterated, the loader has fewer batches.
@@ -38,12 +38,12 @@ class OverfitLoader(ForwardingLoader):
 
     @property
     def items_at(self) -> Callable[[int], list[Any]]:
-        """Takes a step, and returns the items of this rank's part of its batch."""
-        items_at = self.loader.items_at  # where the loader has none, neither has this
+        """Function of a step: returns the items of this rank's part of its batch."""
+        items_at = self.loader.items_at  # here, so that hasattr is False if the loader has none
         return lambda step: items_at(step % self._num_steps)
 
     def seek(self, step: int) -> None:
-        """Let the next iterator start at `step` >= 0."""
+        """Make the next iterator start at `step` >= 0."""
         self._step = step
 
     def __iter__(self) -> Iterator[Any]:
@@ -57,7 +57,7 @@ class OverfitLoader(ForwardingLoader):
             self.loader.seek(0)
         wanted = self._num_steps * self._batches_per_step
         try:
-            # Copied, because what a worker sends is shared memory, with an open file for each tensor.
+            # Copied, because a worker's tensors are in shared memory, with an open file for each tensor.
             batches = [copy.deepcopy(batch) for batch in islice(self.loader, wanted)]
         finally:
             self.close()

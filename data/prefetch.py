@@ -1,6 +1,6 @@
-"""Brings batches to the GPU while it still computes the step before."""
+"""Copies the next batch to the GPU while the GPU computes the current step."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from .loader import TrainLoader
 
 
 def prefetched(loader: TrainLoader, cfg: CfgNode) -> "TrainLoader | Prefetcher":
-    """Return the loader as it is, or, where MODEL.DEVICE is a GPU, in a Prefetcher.
+    """Return the loader; if MODEL.DEVICE is a GPU, inside a Prefetcher.
 
     Raises:
         ValueError: MODEL.DEVICE is not available.
@@ -22,7 +22,7 @@ def prefetched(loader: TrainLoader, cfg: CfgNode) -> "TrainLoader | Prefetcher":
 
 
 def is_on_gpu(cfg: CfgNode) -> bool:
-    """Say whether MODEL.DEVICE is a GPU, for which batches are to be put into pinned memory.
+    """Return True if MODEL.DEVICE is a GPU: then a loader should put its batches into pinned memory.
 
     Raises:
         ValueError: MODEL.DEVICE is not available.
@@ -31,15 +31,15 @@ def is_on_gpu(cfg: CfgNode) -> bool:
 
 
 class Prefetcher(ForwardingLoader):
-    """A loader whose batches lie on a CUDA device.
+    """A loader whose batches are on a CUDA device.
 
-    While a batch is worked on, the next one is copied on a stream of its own. The copy waits for nothing and nothing
-    waits for it but the kernels that need it; the loader should put its batches into pinned memory, or the copy makes
-    the process wait. One batch is read ahead; as a loader is entered at a step, a resumed run sees no difference. What
-    the loader raises for a batch is raised when that batch is asked for, not before.
+    While the model computes a batch, the next one is copied on a separate stream. The copy waits for nothing, and only
+    the kernels that use the batch wait for it. The loader should put its batches into pinned memory; otherwise the copy
+    blocks the process. One batch is read ahead; a resumed run is not affected, because it seeks the loader to its step.
+    An error of the loader is raised when its batch is requested, not earlier.
 
     Args:
-        loader: an endless one; its batches are tensors in any containers, see `move_batch`.
+        loader: an endless loader; its batches are tensors in any containers, see `move_batch`.
         device: a CUDA device; without an index, the process's current one.
     """
 
@@ -47,7 +47,7 @@ class Prefetcher(ForwardingLoader):
         super().__init__(loader)
         self.device = device
         self._batches: _Ahead | None = None
-        # One for all iterators: the memory of a batch stays with its stream.
+        # One stream for all iterators: torch's allocator reuses memory only within the stream that allocated it.
         self._stream: torch.cuda.Stream | None = None
 
     def __iter__(self) -> Iterator[Any]:
@@ -66,7 +66,7 @@ class Prefetcher(ForwardingLoader):
 
 
 class _Ahead(Iterator[Any]):
-    """An iterator that is one batch ahead of who asks."""
+    """An iterator that reads one batch ahead of its caller."""
 
     def __init__(self, batches: Iterator[Any], device: torch.device, stream: torch.cuda.Stream) -> None:
         self._batches = batches
@@ -81,33 +81,21 @@ class _Ahead(Iterator[Any]):
             raise error
         stream = torch.cuda.current_stream(self._device)
         stream.wait_stream(self._stream)
-        # Another stream allocated the tensors. Without this their memory would be given to a later batch as soon as
-        # they are dropped, though kernels still read it.
+        # Another stream allocated the tensors. Without this, the allocator would reuse their memory for a later batch
+        # as soon as they are deleted, although kernels of this stream may still read it.
         for tensor in tensors_of(batch):
             tensor.record_stream(stream)
         self._fetched = self._fetch()
         return batch
 
     def close(self) -> None:
-        self._fetched = None  # what is asked for from now on, the closed loader refuses
+        self._fetched = None  # from now on, `__next__` gets the error of the closed loader
 
     def _fetch(self) -> tuple[Any, Exception | None]:
-        """Read a batch and start its copy; return it, or the error that is to be raised in its turn."""
+        """Read a batch and start its copy; return it, or the error to raise when this batch is requested."""
         try:
             batch = next(self._batches)
         except Exception as error:
             return None, error
         with torch.cuda.stream(self._stream):
             return move_batch(batch, self._device), None
-
-
-def map_tensors(function: Callable[[torch.Tensor], Any], batch: Any) -> Any:
-    """Return `batch` with each tensor in it replaced; dicts, lists and tuples are entered, all else stays as it is."""
-    if isinstance(batch, torch.Tensor):
-        return function(batch)
-    if isinstance(batch, dict):
-        return {key: map_tensors(function, value) for key, value in batch.items()}
-    if isinstance(batch, list | tuple):
-        parts = [map_tensors(function, value) for value in batch]
-        return type(batch)(*parts) if hasattr(batch, "_fields") else type(batch)(parts)
-    return batch

@@ -14,16 +14,16 @@ T = TypeVar("T")
 
 
 class SharedRecords(Items[T]):
-    """A sequence of records that lie pickled in one tensor; a record is unpickled when it is read.
+    """A sequence of records, stored pickled in one tensor; a record is unpickled when it is read.
 
-    Python objects have reference counts inside, so a forked worker that only reads a list of them copies its pages, and
-    in the end has the whole list a second time. Nobody writes into this buffer: forked workers share it, and spawned
-    ones get it in shared memory. Each access returns a new object, which may be changed; what it costs is about 6 us
-    for an image with seven boxes.
+    Python objects contain reference counts, so a forked worker that only reads a list writes to its memory pages, which
+    the kernel then copies: in the end each worker has a copy of the list. Nothing writes into this buffer, so forked
+    workers share it, and spawned ones get it in shared memory. Each access returns a new object, which may be changed.
+    docs/performance.md has the cost of an access.
 
     Args:
         records: dicts, lists, tuples, named tuples, dataclasses, numbers, strings, arrays and CPU tensors. They are
-            taken one by one, so a generator of a million records never needs all of them as objects.
+            read one by one, so a generator of a million records never has all of them in memory as objects.
 
     Raises:
         TypeError: a record cannot be pickled.
@@ -32,7 +32,7 @@ class SharedRecords(Items[T]):
     def __init__(self, records: Iterable[T]) -> None:
         buffer = io.BytesIO()
         pickler = _Pickler(buffer, 5)
-        # Without references to what was written before, equal records give equal bytes, whichever objects they share.
+        # Without references to earlier objects, equal records have equal bytes, whichever objects they share.
         pickler.fast = True
         ends = [0]
         for index, record in enumerate(records):
@@ -62,9 +62,9 @@ class SharedRecords(Items[T]):
         return self._buffer.nbytes + self._ends.nbytes
 
     def fingerprint(self) -> str:
-        """Return a hash of all that the records hold; it takes about 1.5 s for a gigabyte.
+        """Return a hash of the content of all records.
 
-        Sets of strings have another order in each process, and so another hash: store sorted lists.
+        Sets of strings have a different order in each process, and so a different hash: store sorted lists instead.
         """
         digest = hashlib.sha256(self._ends.numpy().tobytes())
         digest.update(self._buffer.numpy().data)
@@ -72,12 +72,12 @@ class SharedRecords(Items[T]):
 
 
 def as_records(items: Sequence[Any]) -> Sequence[Any]:
-    """Return a list or tuple as SharedRecords; a sequence of another type is returned as it is."""
+    """Return a list or tuple as SharedRecords; a sequence of another type is returned unchanged."""
     return SharedRecords(items) if type(items) in (list, tuple) else items
 
 
 class _Pickler(pickle.Pickler):
-    """Writes tensors as arrays: torch's own way takes ten times the bytes, and other ones in each process."""
+    """Writes tensors as arrays: torch's own pickles are ten times as large, and differ between processes."""
 
     def reducer_override(self, obj: Any) -> Any:
         if not isinstance(obj, torch.Tensor):

@@ -1,4 +1,4 @@
-"""Oversampling by labels: the items of a rare label come more often."""
+"""Oversampling by labels: items of rare labels are repeated."""
 
 from collections import Counter
 from collections.abc import Collection, Hashable, Sequence
@@ -9,7 +9,7 @@ import numpy as np
 from .stream import StreamSampler
 
 Labels = Hashable | Collection[Hashable]
-"""What an item shows: one label, or a list, tuple, set, array or tensor of them."""
+"""The labels of an item: one label, or a list, tuple, set, array or tensor of them."""
 
 
 def repeat_factors(labels: Sequence[Labels], threshold: float, *, sqrt: bool = True) -> np.ndarray:
@@ -40,10 +40,11 @@ def repeat_factors(labels: Sequence[Labels], threshold: float, *, sqrt: bool = T
 class RepeatFactorTrainingSampler(StreamSampler):
     """Every item about as often in an epoch as its factor says, in random order.
 
-    The epoch's length is the sum of the factors, rounded up, whatever is drawn. The fraction of a factor is drawn anew
-    in each epoch: an item with factor 2.3 comes twice or three times, and 2.3 times on average (up to the rounding of
-    the length, less than 1 in an epoch). The counts are those of systematic sampling: the factors are laid end to end
-    in random order, and an item comes once for each tick of a ruler, with a random offset, that falls on its own.
+    The epoch's length is the sum of the factors, rounded up, for every draw. The fraction of a factor is drawn again in
+    each epoch: an item with factor 2.3 comes two or three times, and 2.3 times on average (up to the rounding of the
+    length, less than 1 per epoch). The counts come from systematic sampling: the factors are intervals, placed end to
+    end in random order, and an item comes once for each point of a grid with spacing 1 and a random offset that falls
+    into its interval.
 
     Args:
         factors: how often each item comes in an epoch, each >= 1; see `repeat_factors`.
@@ -68,11 +69,12 @@ class RepeatFactorTrainingSampler(StreamSampler):
         return int(np.ceil(self._total))
 
     def draw_order(self, rng: np.random.Generator) -> np.ndarray:
-        """Return one epoch: each item its factor's whole part of times, or once more."""
+        """Return one epoch: each item as often as the whole part of its factor, or once more."""
         laid = rng.permutation(self.size)
         ends = np.cumsum(self._factors[laid]) * (self.epoch_length / self._total)
-        ends[-1] = self.epoch_length  # but for rounding it is
-        offset = rng.integers(2**20) / 2**20  # so coarse that the last difference is exact: the length depends on it
+        ends[-1] = self.epoch_length  # exactly; the product above has rounding errors
+        # A multiple of 2**-20, so that the last difference, and with it the length of the epoch, is exact.
+        offset = rng.integers(2**20) / 2**20
         counts = np.diff(np.ceil(ends - offset), prepend=0).astype(np.int64)
         drawn = np.repeat(laid, counts)
         return rng.permutation(drawn) if self.shuffle else np.sort(drawn)

@@ -1,4 +1,4 @@
-"""Which samples a rank gets, for training (infinite) and for evaluation (each item once)."""
+"""Select the samples of a rank, for training (endless) and for evaluation (each item once)."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -28,10 +28,10 @@ class TrainingSampler(StreamSampler):
 
 
 class StepBatchSampler(Sampler[list[Draw]]):
-    """Cuts a sampler's stream into one rank's batches, from any step on, for ever.
+    """Divides a sampler's stream into one rank's batches, from any step on, without end.
 
-    The global batch of a step is the positions [step * batch_size, (step + 1) * batch_size), whatever the number of
-    ranks. Rank r takes the r-th contiguous block, and yields it in `micro_batches` contiguous pieces, one by one.
+    The global batch of a step has the positions [step * batch_size, (step + 1) * batch_size), for any number of ranks.
+    Rank r gets the r-th contiguous block, and yields it in `micro_batches` contiguous pieces, one by one.
 
     Args:
         sampler: the stream.
@@ -66,7 +66,7 @@ class StepBatchSampler(Sampler[list[Draw]]):
         self._step = 0
 
     def seek(self, step: int) -> None:
-        """Let the next iterator start at `step` >= 0; running ones go on where they are."""
+        """Make the next iterator start at `step` >= 0; existing iterators are not affected."""
         if step < 0:
             raise ValueError(f"expected a step >= 0, got {step}")
         self._step = step
@@ -88,9 +88,9 @@ class StepBatchSampler(Sampler[list[Draw]]):
 
 
 class InferenceSampler(Sampler[list[Draw]]):
-    """Deals the items, in order and each exactly once, to the ranks in batches.
+    """Distributes the items to the ranks in batches, in order and each exactly once.
 
-    Batch j holds the items [j * batch_size, (j + 1) * batch_size), the last one what is left, and goes to rank
+    Batch j has the items [j * batch_size, (j + 1) * batch_size) (the last one may be smaller) and goes to rank
     j % world_size. So the batches, and with them a model's rounding, are the same for any number of ranks. A rank may
     get one batch less than another, or none.
 
@@ -118,10 +118,10 @@ class InferenceSampler(Sampler[list[Draw]]):
 
 
 def check_multiple(batch_size: int, unit: int, reason: str) -> None:
-    """Refuse a batch size that is not a positive multiple of `unit`.
+    """Check that a batch size is a positive multiple of `unit`.
 
     Raises:
-        ValueError: with `reason`, which says what the unit is made of, and the nearest valid sizes.
+        ValueError: it is not; the message has `reason`, the factors of the unit, and the nearest valid sizes.
     """
     if batch_size > 0 and batch_size % unit == 0:
         return

@@ -1,16 +1,16 @@
-"""The stream of samples: an infinite sequence that can be entered at any position."""
+"""The stream of samples: an infinite sequence with random access."""
 
 from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import numpy as np
 
-# What a generator is for is a part of its key: the order of epoch 3 must not share its numbers with sample 3.
+# The purpose of a generator is a part of its key: the order of epoch 3 must not use the random numbers of sample 3.
 _SAMPLE, _EPOCH, _RUN, _STEP = 0, 1, 2, 3
 
 
 class Place(NamedTuple):
-    """Where in the stream a sample stands; see StepMapper.
+    """The place of a sample in the stream; see StepMapper.
 
     Attributes:
         seed: the run's seed, >= 0.
@@ -31,7 +31,7 @@ class Place(NamedTuple):
         """Return random numbers that are the same for all samples of a step, on every rank.
 
         Args:
-            period: steps in a row that get the same numbers, >= 1.
+            period: number of consecutive steps with the same numbers, >= 1.
         """
         return step_rng(self.seed, self.step // period)
 
@@ -57,28 +57,28 @@ def sample_rng(seed: int, position: int) -> np.random.Generator:
 
 
 def step_rng(seed: int, step: int) -> np.random.Generator:
-    """Return the random numbers of what all samples of a step share, such as the size of its images; both >= 0."""
+    """Return random numbers that all samples of a step share, for example for the image size; both >= 0."""
     return _generator(seed, _STEP, step)
 
 
 def run_rng(seed: int) -> np.random.Generator:
-    """Return the random numbers of what is drawn once for a whole run, such as a subset; `seed` >= 0."""
+    """Return random numbers for values that are drawn once for a whole run, such as a subset; `seed` >= 0."""
     return _generator(seed, _RUN, 0)
 
 
 def _generator(seed: int, purpose: int, number: int) -> np.random.Generator:
     if number < 0:
         raise ValueError(f"expected a position, epoch or step >= 0, got {number}")
-    # A spawn key is mixed in after the seed's own words, so a long seed cannot run into the number.
+    # A spawn key is hashed separately from the seed, so a long seed cannot give the same state as another number.
     sequence = np.random.SeedSequence(check_seed(seed), spawn_key=(purpose, number))
     return np.random.Generator(np.random.PCG64(sequence))
 
 
 def check_seed(seed: int) -> int:
-    """Return `seed` if it is one.
+    """Return `seed` if it is valid.
 
     Raises:
-        ValueError: if it is negative. "Negative means random" is for the trainer to resolve, once for all ranks.
+        ValueError: it is negative. The trainer replaces a negative seed by a drawn one, once for all ranks.
     """
     if seed < 0:
         raise ValueError(f"expected a seed >= 0, got {seed}: draw one on rank 0 and give every rank the same")
@@ -88,13 +88,13 @@ def check_seed(seed: int) -> int:
 class StreamSampler(ABC):
     """An infinite sequence of item indices, computed from (seed, position) through an order for each epoch.
 
-    A subclass says how one epoch is ordered; it may use only the generator that it is given.
+    A subclass implements `draw_order`, the order of one epoch; it may use only the given generator.
 
     Attributes:
         size: number of items, >= 1.
         seed: the seed of all orders, >= 0.
-        group_size: positions [i * group_size, (i + 1) * group_size) belong together; no batch may cut them.
-        batch_size: the global batch size that the order was made for; None fits any.
+        group_size: positions [i * group_size, (i + 1) * group_size) belong together, in one batch.
+        batch_size: the global batch size that the order was made for; None: any batch size.
     """
 
     group_size: int = 1
@@ -117,7 +117,7 @@ class StreamSampler(ABC):
         """Return one epoch's item indices, int64, shape (epoch_length,)."""
 
     def order(self, epoch: int) -> np.ndarray:
-        """Return the item indices of `epoch`, int64, shape (epoch_length,); the last one asked for is kept."""
+        """Return the item indices of `epoch`, int64, shape (epoch_length,); the last result is cached."""
         if self._cached is None or self._cached[0] != epoch:
             order = self.draw_order(_generator(self.seed, _EPOCH, epoch))
             assert order.shape == (self.epoch_length,), (order.shape, self.epoch_length)
@@ -126,6 +126,6 @@ class StreamSampler(ABC):
         return self._cached[1]
 
     def index_at(self, position: int) -> int:
-        """Return the item at `position` >= 0. Costs at most one epoch's order, however far the position."""
+        """Return the item at `position` >= 0. For any position, it computes at most one epoch's order."""
         epoch, offset = divmod(position, self.epoch_length)
         return int(self.order(epoch)[offset])

@@ -1,4 +1,4 @@
-"""Samplers that see a part of the items, or some more often than others."""
+"""Samplers that use a subset of the items, or some items more often than others."""
 
 from collections.abc import Sequence
 

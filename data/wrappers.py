@@ -1,7 +1,7 @@
-"""Data sets made of other ones: joined, repeated, balanced, or a part of one.
+"""Data sets made of other data sets: concatenated, repeated, balanced, or a subset.
 
-They take and are sequences of items and copy none, so they can be put into each other. What is random in them is drawn
-once; to draw anew in each epoch, use a sampler.
+Their inputs and they themselves are sequences of items, so they can be nested; no item is copied. Random choices are
+made once; to draw again in each epoch, use a sampler.
 """
 
 from bisect import bisect_right
@@ -42,7 +42,7 @@ class ConcatDataset(Items[T]):
 
 
 class RepeatDataset(Items[T]):
-    """A data set several times over.
+    """A data set, repeated.
 
     Args:
         items: the data set.
@@ -59,7 +59,7 @@ class RepeatDataset(Items[T]):
         self.times = times
 
     def item_at(self, index: int) -> T:
-        """Return the item, going round."""
+        """Return the item at `index` modulo the length of the data set."""
         return self.items[index % len(self.items)]
 
     def __len__(self) -> int:

@@ -1,13 +1,24 @@
 """The training engine: a loop with hooks, and what a run needs around it."""
 
+import sys
+
+if sys.platform == "win32":
+    # Before the other imports, of which the first that needs fcntl would fail without a reason.
+    raise ImportError(
+        "steploop.engine runs on Linux; on macOS it may run, but no test says so; on Windows it does not run "
+        "(it needs POSIX file locks and signals): use WSL 2 there"
+    )
+
 from steploop.config import resolve_device as resolve_device
 
 from . import hooks as hooks
 from .checkpoint import Checkpointer as Checkpointer
 from .cli.arguments import default_argument_parser as default_argument_parser
 from .cli.errors import clear_errors as clear_errors
+from .cli.main import main as main
 from .cli.setup import default_setup as default_setup
 from .cli.setup import setup_config as setup_config
+from .defaults.config import build_default_config as build_default_config
 from .defaults.predictor import DefaultPredictor as DefaultPredictor
 from .defaults.pretrained import load_pretrained as load_pretrained
 from .defaults.trainer import DefaultTrainer as DefaultTrainer
@@ -58,18 +69,20 @@ from .evaluation.evaluator import (
     DatasetEvaluators as DatasetEvaluators,
 )
 from .evaluation.evaluator import (
-    flatten_results_dict as flatten_results_dict,
-)
-from .evaluation.evaluator import (
     inference_context as inference_context,
 )
 from .evaluation.evaluator import (
     inference_on_dataset as inference_on_dataset,
 )
-from .evaluation.evaluator import (
+from .evaluation.gathered import ClassificationEvaluator as ClassificationEvaluator
+from .evaluation.gathered import GatheredEvaluator as GatheredEvaluator
+from .evaluation.results import (
+    flatten_results_dict as flatten_results_dict,
+)
+from .evaluation.results import (
     print_csv_format as print_csv_format,
 )
-from .evaluation.evaluator import (
+from .evaluation.results import (
     verify_results as verify_results,
 )
 from .hooks import (
@@ -135,6 +148,7 @@ from .hooks import (
 from .hooks import (
     ValidationLoss as ValidationLoss,
 )
+from .metrics import writers as writers
 from .metrics.events import (
     EventStorage as EventStorage,
 )
@@ -198,3 +212,6 @@ from .solver import (
 )
 from .train_loop import HookBase as HookBase
 from .train_loop import TrainerBase as TrainerBase
+
+# Where version 0.2 had them: `from steploop.engine.writers import JSONWriter` goes on working, with the same classes.
+sys.modules[f"{__name__}.writers"] = writers

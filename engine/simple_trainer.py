@@ -10,19 +10,22 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from steploop.config.device import device_of
+
 from .checkpoint import unwrap
 from .metrics.events import get_event_storage
 from .metrics.finite import require_finite_weights
 from .metrics.losses import Losses, mean_outputs, split_outputs, total
+from .metrics.names import RESERVED, renamed
 from .solver.skipping import StepSkipper
 from .train_loop import TrainerBase
 
 
 def clear_gradients(optimizer: torch.optim.Optimizer) -> None:
-    """Set all gradients to None, as `optimizer.zero_grad()` does, which also opens a record for the profiler.
+    """Set all gradients to None, like `optimizer.zero_grad()`, but without its record for the profiler.
 
-    That record is most of its cost, and more than all else that SimpleTrainer adds to a step. An optimizer
-    with a `zero_grad` of its own is asked to do it.
+    That record is most of the cost of `zero_grad`, and more than everything else that SimpleTrainer adds to a step.
+    If the optimizer's class overrides `zero_grad`, call that.
     """
     if getattr(optimizer.zero_grad, "__func__", None) is not torch.optim.Optimizer.zero_grad:
         optimizer.zero_grad()
@@ -34,21 +37,21 @@ def clear_gradients(optimizer: torch.optim.Optimizer) -> None:
 
 @runtime_checkable
 class Loader(Protocol):
-    """What steploop's own loaders offer, beside iteration; only a loader that has all of it is closed by a trainer.
+    """What steploop's own loaders offer in addition to iteration; a trainer closes only a loader that has all of it.
 
-    A foreign iterable may have one of these names with another meaning: a generator has `close`.
+    Another iterable may have one of these names with another meaning: a generator has `close`.
     """
 
     @property
     def batch_size(self) -> int:
-        """Samples of one optimizer step over all ranks and micro-batches."""
+        """Number of samples of one optimizer step, over all ranks and micro-batches."""
 
     @property
     def epoch_length(self) -> int:
-        """Samples of one epoch over all ranks."""
+        """Number of samples of one epoch, over all ranks."""
 
     def seek(self, step: int) -> None:
-        """Let the next iterator start at `step` >= 0."""
+        """Make the next iterator start at `step` >= 0."""
 
     def close(self) -> None:
         """End the loader's processes and threads; the next iterator starts them again."""
@@ -58,7 +61,7 @@ class Loader(Protocol):
 
 
 class PhaseClock(Protocol):
-    """What is told which phase of a step begins: "data", "forward", "backward", "optimizer" or "hooks"."""
+    """Receives the name of each phase of a step when it begins: "data", "forward", "backward", "optimizer", "hooks"."""
 
     def enter(self, phase: str) -> None:
         """End the current phase and begin `phase`."""
@@ -67,25 +70,28 @@ class PhaseClock(Protocol):
 class SimpleTrainer(TrainerBase):
     """The usual step: one model, one loader, one optimizer.
 
-    The model returns its losses as a tensor or as a dict of 0-d tensors, which are summed; to report something
-    beside them, it returns ``(losses, metrics)``, two dicts. A subclass overrides `run_step`, or one part of it:
-    `next_batch`, `forward`.
+    The model returns its losses as a 0-d tensor or as a dict of 0-d tensors, which are summed. To report metrics too,
+    it returns ``(losses, metrics)``, two dicts. A subclass overrides `run_step`, or one part of it: `next_batch`,
+    `forward`.
 
     Args:
         model: a module; called as ``model(batch)``, in training mode.
-        data_loader: an iterable without end. If it has ``seek(step)``, it is entered at the step that runs first.
+        data_loader: an endless iterable. If it has ``seek(step)``, it starts at the first step of the run.
         optimizer: a torch optimizer.
-        gather_metric_period: metrics are read, and reduced over processes, every so many steps.
+        gather_metric_period: number of steps between two readings of the metrics, which also reduce over processes.
         zero_grad_before_forward: clear gradients before the forward pass instead of after it.
-        async_write_metrics: accepted because detectron2 takes it. Recording a metric never waits here.
-        accumulate: batches of the loader that make one step; their losses are averaged.
-        precision: compute the forward pass in torch.bfloat16 or torch.float16 (autocast); None does not.
-        grad_scaler: scales the losses; made for float16 where none is given.
-        max_skipped_steps: how many steps in a row may be skipped because their loss or gradients are not finite; 0
-            skips none: a loss that is not finite then ends the run.
+        async_write_metrics: ignored, accepted for detectron2's signature. Recording a metric never waits here.
+        accumulate: number of batches of the loader per step, >= 1; their losses are averaged.
+        precision: compute the forward pass under autocast in torch.bfloat16 or torch.float16; None: without autocast.
+        grad_scaler: scales the losses. None: one is built if `precision` is float16.
+        max_skipped_steps: how many steps in a row may be skipped because their loss or gradients are not finite. With
+            0, no step is skipped and a loss that is not finite ends the run.
 
     Attributes:
-        phase_clock: told where a step is (see TimeSplit); None costs nothing.
+        phase_clock: receives the phases of each step (see TimeSplit); None costs nothing.
+
+    Raises:
+        ValueError: `accumulate` is less than 1, or steps are to be skipped with float16.
     """
 
     def __init__(
@@ -104,7 +110,7 @@ class SimpleTrainer(TrainerBase):
     ) -> None:
         super().__init__()
         if accumulate < 1:
-            raise ValueError(f"a step is made of at least one batch; got accumulate={accumulate}")
+            raise ValueError(f"a step needs at least one batch; got accumulate={accumulate}")
         model.train()
         self.model = model
         self.data_loader = data_loader
@@ -113,11 +119,11 @@ class SimpleTrainer(TrainerBase):
         self.zero_grad_before_forward = zero_grad_before_forward
         self.accumulate = accumulate
         self.precision = precision
-        self._device = next((p.device.type for p in model.parameters()), "cpu")
-        # Without float16 the scaler is one that does nothing, so that there is one step for all precisions.
+        self._device = device_of(model).type
+        # Without float16 the scaler is disabled and does nothing: one `run_step` serves all precisions.
         self.grad_scaler = grad_scaler or torch.amp.GradScaler(self._device, enabled=precision is torch.float16)
         if max_skipped_steps and self.grad_scaler.is_enabled():
-            raise ValueError("float16's scaler leaves out steps by itself: set max_skipped_steps to 0 or use bfloat16")
+            raise ValueError("float16's scaler skips steps by itself: set max_skipped_steps to 0 or use bfloat16")
         self._skipper = StepSkipper(model, max_skipped_steps) if max_skipped_steps else None
         self._data_iterator: Iterator[Any] | None = None
         self.phase_clock: PhaseClock | None = None
@@ -127,14 +133,14 @@ class SimpleTrainer(TrainerBase):
         """Fetch, forward, loss, backward, step."""
         self._verified_iter = None
         if not self.model.training:
-            raise RuntimeError("the model is in eval mode: whoever evaluates must set it back (see inference_context)")
+            raise RuntimeError("the model is in eval mode: an evaluation must restore the mode (see inference_context)")
         if self.zero_grad_before_forward:
             clear_gradients(self.optimizer)
         if self._skipper:
             self._skipper.remember()
         losses, metrics, data_time = self._forward_backward() if self.accumulate == 1 else self._accumulate()
         self.grad_scaler.unscale_(self.optimizer)
-        # Before the hooks: clipping by value would make an infinite gradient finite.
+        # Checked before the hooks run: clipping by value would make an infinite gradient finite.
         is_skipped = self._skipper is not None and self._skipper.is_skipped(self.optimizer, total(losses), self.iter)
         clock = self.phase_clock
         if clock is not None:
@@ -150,11 +156,15 @@ class SimpleTrainer(TrainerBase):
             clock.enter("hooks")
 
     def forward(self, batch: Any) -> Any:
-        """Return what the model makes of a batch; a subclass may call it in another way."""
+        """Return the model's outputs for a batch; a subclass may call the model differently."""
         return self.model(batch)
 
     def next_batch(self) -> Any:
-        """Return the next batch; the loader is entered at the first call."""
+        """Return the next batch; the first call seeks the loader to the current step and starts it.
+
+        Raises:
+            ValueError: the loader ended.
+        """
         if self._data_iterator is None:
             if _can_seek(self.data_loader):
                 self.data_loader.seek(self.iter)
@@ -168,15 +178,15 @@ class SimpleTrainer(TrainerBase):
             ) from None
 
     def reset_data_loader(self, data_loader_builder: Callable[[], Any]) -> None:
-        """Replace the loader by what the builder returns; the old one is freed first."""
+        """Replace the loader with the one that the builder returns; the old one is freed first."""
         self._data_iterator = None
         del self.data_loader
         self.data_loader = data_loader_builder()
 
     def release_data_loader(self) -> None:
-        """End the processes of a loader of steploop's; a foreign loader stays open.
+        """End the processes of a loader that has steploop's `Loader` interface; another loader stays open.
 
-        A loader that has `seek` is entered again with the next batch, another iterable goes on where it is.
+        `next_batch` starts a loader that has `seek` again at its step; another iterable continues where it stopped.
         """
         if isinstance(self.data_loader, Loader):
             self.data_loader.close()
@@ -200,7 +210,8 @@ class SimpleTrainer(TrainerBase):
     ) -> None:
         """Record the losses, their sum as ``total_loss``, the data time, and the metrics of one step.
 
-        Single losses are left out where there is only one. Every name gets the prefix, but for the data time.
+        If there is only one loss, only the sum is recorded. Every name gets the prefix, except the data time; a name
+        that the engine itself uses is changed (see `metrics.names`).
         """
         storage = get_event_storage()
         storage.put_scalar("data_time", data_time, True, cur_iter, reduce="max")
@@ -210,11 +221,14 @@ class SimpleTrainer(TrainerBase):
         if len(loss_dict) == 1 and not metrics:
             return
         for name, value in [*(loss_dict.items() if len(loss_dict) > 1 else ()), *(metrics or {}).items()]:
-            storage.put_scalar(prefix + name, value, True, cur_iter)
-            storage.headlines[prefix + name] = None
+            name = prefix + name
+            if name in RESERVED:
+                name = renamed(name, "the model")
+            storage.put_scalar(name, value, True, cur_iter)
+            storage.headlines[name] = None
 
     def verify_state(self) -> None:
-        """Raise if a weight is not finite; once in a step.
+        """Raise if a weight is not finite; a second call in the same step does nothing.
 
         Raises:
             NonFiniteWeights: see `require_finite_weights`.
@@ -224,16 +238,16 @@ class SimpleTrainer(TrainerBase):
             self._verified_iter = self.iter
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the loop's state with that of the step."""
+        """Return the state of the loop together with that of the step."""
         return super().state_dict() | self.step_state()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Load `state_dict()`; the optimizer is restored as it was saved."""
+        """Load `state_dict()`; the optimizer is restored exactly as it was saved."""
         super().load_state_dict(state_dict)
         self.load_step_state(state_dict)
 
     def step_state(self) -> dict[str, Any]:
-        """Return the state of the optimizer and, where they are used, of the scaler and of the skipped steps."""
+        """Return the state of the optimizer and, if they are used, of the scaler and of the skipped steps."""
         state: dict[str, Any] = {"optimizer": self.optimizer.state_dict()}
         if self.grad_scaler.is_enabled():
             state["grad_scaler"] = self.grad_scaler.state_dict()
@@ -250,7 +264,7 @@ class SimpleTrainer(TrainerBase):
             self._skipper.in_a_row = state.get("skipped_in_a_row", 0)
 
     def _forward_backward(self, is_first: bool = True) -> tuple[Losses, Losses, float]:
-        """Take one batch through the model and back; return its losses, its metrics and its data time."""
+        """Run the forward and backward pass of one batch; return its losses, metrics and data time in seconds."""
         clock = self.phase_clock
         if clock is not None:
             clock.enter("data")
@@ -276,27 +290,28 @@ class SimpleTrainer(TrainerBase):
         return losses, metrics, data_time
 
     def _accumulate(self) -> tuple[Losses, Losses, float]:
-        """Run the micro-batches of one step; return their losses and metrics, averaged, and their data time."""
+        """Run the micro-batches of one step; return the means of losses and metrics, and the sum of data times."""
         parts = []
         for index in range(self.accumulate):
             is_last = index + 1 == self.accumulate
-            # Processes exchange gradients at the last one only.
-            waits = self.model.no_sync if isinstance(self.model, DistributedDataParallel) else contextlib.nullcontext
-            with contextlib.nullcontext() if is_last else waits():
+            # DDP reduces gradients in each backward pass; one reduction, at the last micro-batch, is enough.
+            no_sync = self.model.no_sync if isinstance(self.model, DistributedDataParallel) else contextlib.nullcontext
+            with contextlib.nullcontext() if is_last else no_sync():
                 parts.append(self._forward_backward(index == 0))
         losses, metrics = mean_outputs([(losses, metrics) for losses, metrics, _ in parts])
         return losses, metrics, sum(data_time for _, _, data_time in parts)
 
 
 def _can_seek(loader: Any) -> bool:
-    """Return True if a loader can be entered at a step; the `seek` of a file has another meaning."""
+    """Return True if a loader can start at a given step; the `seek` of a file has another meaning."""
     return hasattr(loader, "seek") and not isinstance(loader, io.IOBase)
 
 
 class AMPTrainer(SimpleTrainer):
     """SimpleTrainer in mixed precision, with detectron2's arguments; the step is the same.
 
-    The scaler of float16 reads one flag from the GPU in each step, unless the optimizer is fused. bfloat16 needs none.
+    The scaler of float16 reads one flag from the GPU in each step, except with a fused optimizer. bfloat16 needs no
+    scaler.
     """
 
     def __init__(
@@ -327,7 +342,7 @@ class AMPTrainer(SimpleTrainer):
         self.log_grad_scaler = log_grad_scaler
 
     def run_step(self) -> None:
-        """Do SimpleTrainer's step; then record the loss scale, if asked to."""
+        """Do SimpleTrainer's step; then record the loss scale if `log_grad_scaler` is True."""
         super().run_step()
         if self.log_grad_scaler:
             get_event_storage().put_scalar("[metric]grad_scaler", self.grad_scaler.get_scale(), cur_iter=self.iter)

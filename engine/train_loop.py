@@ -23,9 +23,9 @@ HOOK_POINTS = ("before_train", "before_step", "after_backward", "after_step", "a
 
 
 def every(period: int, iteration: int) -> bool:
-    """Say whether `iteration` (counted from 0) is the last of a block of `period` iterations.
+    """Return True if `iteration` (counted from 0) is the last of a block of `period` iterations.
 
-    A period of 0 means never, so that "only at the end" needs no second setting.
+    A period of 0 means never, so "only at the end" needs no second setting.
 
     Raises:
         ValueError: the period is negative.
@@ -36,7 +36,7 @@ def every(period: int, iteration: int) -> bool:
 
 
 class HookBase:
-    """Something that acts at five points of the loop::
+    """Base class of hooks, which the loop calls at five points::
 
         hook.before_train()
         for trainer.iter in range(start_iter, max_iter):
@@ -45,15 +45,16 @@ class HookBase:
                 hook.after_backward()   # gradients are complete and unscaled
                                         # optimizer.step()
             hook.after_step()
-        trainer.iter = max_iter         # only when nothing failed and nobody asked to stop
+        trainer.iter = max_iter         # only if nothing failed and no stop was requested
         hook.after_train()
 
-    A hook overrides what it needs and is called only there. `before_step` must take next to no time; what takes long
-    belongs in `after_step`. In `after_train`, ``trainer.iter == trainer.max_iter`` says that the run was finished.
+    A hook overrides the methods that it needs; the loop calls only those. `before_step` must be fast: slow work belongs
+    in `after_step`. In `after_train`, ``trainer.iter == trainer.max_iter`` means that the run finished.
 
     Attributes:
         trainer: the trainer, as a weak proxy; set when the hook is registered.
-        name: the name of this hook's state in a checkpoint; None takes the class's, numbered from the second on.
+        name: the name of this hook's state in a checkpoint. None: the name of the class, with a number from the second
+            hook of that class on.
         stage: hooks run in ascending stage, then in order of registration. ORDINARY (0): most hooks. WRITE (1):
             PeriodicWriter, which writes what they recorded. SAVE (2): PeriodicCheckpointer, so that a checkpoint
             contains the effects of all of them.
@@ -76,41 +77,41 @@ class HookBase:
         """Called after each step."""
 
     def after_train(self) -> None:
-        """Called after the last step, also when the run failed."""
+        """Called after the last step, also if the run failed."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what this hook learned while training, as plain data; kept in every checkpoint."""
+        """Return this hook's state as plain data; it is stored in every checkpoint."""
         return {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over what `state_dict` returned; a hook that has a state implements it."""
+        """Restore what `state_dict` returned; a hook that has a state implements it."""
 
     def every(self, period: int) -> bool:
-        """Say whether the current step is the last of a block of `period` steps; 0 means never."""
+        """Return True if the current step is the last of a block of `period` steps; 0 means never."""
         return every(period, self.trainer.iter)
 
     def is_last_iter(self) -> bool:
-        """Say whether the current step is the last of the run."""
+        """Return True if the current step is the last of the run."""
         return self.trainer.iter + 1 == self.trainer.max_iter
 
     def is_finished(self) -> bool:
-        """Say, in `after_train`, whether the run reached its end."""
+        """Return True, in `after_train`, if the run reached its end."""
         return self.trainer.iter == self.trainer.max_iter
 
 
 class HookList:
-    """The calls that hooks want, in their order; a hook is called only at the points that it overrides.
+    """The bound methods of hooks, in the order in which they run; only methods that a hook overrides are called.
 
     Attributes:
-        before_train, before_step, after_backward, after_step, after_train: what to call there.
-        after_reading: what to call after a step behind `after_step`: the hooks of the stages WRITE and SAVE.
+        before_train, before_step, after_backward, after_step, after_train: the methods to call at that point.
+        after_reading: `after_step` of the hooks of the stages WRITE and SAVE; it runs after the list `after_step`.
     """
 
     def __init__(self) -> None:
         self.bind([])
 
     def bind(self, hooks: list[HookBase]) -> None:
-        """Look up once what each hook overrides."""
+        """Look up once which methods each hook overrides, so that a step costs no call of an empty method."""
         calls = {point: [getattr(h, point) for h in hooks if _overrides(h, point)] for point in HOOK_POINTS}
         late = [hook.after_step for hook in hooks if hook.stage > ORDINARY and _overrides(hook, "after_step")]
         self.before_train: list[Call] = calls["before_train"]
@@ -132,7 +133,7 @@ class HookList:
             raise ValueError(f"two hooks are named {hook.name!r}: their states could not be told apart; rename one")
 
     def named(self, hooks: list[HookBase]) -> list[tuple[str, HookBase]]:
-        """Return (name, hook); of several hooks of one class, the second is ``Class#2`` and so on."""
+        """Return (name, hook) pairs; the second hook of a class is named ``Class#2`` and so on."""
         pairs: list[tuple[str, HookBase]] = []
         for hook in hooks:
             name = base = hook.name or type(hook).__qualname__
@@ -145,9 +146,10 @@ class HookList:
         return pairs
 
     def load_states(self, hooks: list[HookBase], states: dict[str, Any]) -> None:
-        """Give each hook the state of its name; report what has no counterpart.
+        """Load into each hook the state of its name; warn of states without a hook and of hooks without a state.
 
-        States are the main process's, and some hooks are registered there only: the others do not report.
+        The states are those of the main process. Some hooks are registered only there, so the other processes log this
+        at level DEBUG.
         """
         named = dict(self.named(hooks))
         report = logger.warning if comm.is_main_process() else logger.debug
@@ -155,14 +157,14 @@ class HookList:
             if name in named:
                 named[name].load_state_dict(state)
             else:
-                report("The checkpoint holds a state of the hook %r, which is not registered; left out", name)
+                report("The checkpoint has a state of the hook %r, which is not registered; it is skipped", name)
         for name, hook in named.items():
             if hook.state_dict() and name not in states:
-                report("The checkpoint holds no state of the hook %r; it starts anew", name)
+                report("The checkpoint has no state of the hook %r; it starts again", name)
 
 
 def call_all(calls: list[Call], point: str) -> None:
-    """Make every call, whatever the others do; then raise the first error, if any."""
+    """Make every call, even if one raises an Exception; then raise the first error, if any."""
     errors = []
     for call in calls:
         try:
@@ -179,7 +181,7 @@ def _overrides(hook: HookBase, method: str) -> bool:
 
 
 class TrainerBase:
-    """A loop with hooks; it assumes nothing of what a step does.
+    """A loop with hooks; it assumes nothing about what a step does.
 
     Attributes:
         iter: the current step, counted from 0. Equal to `max_iter` after a run that finished, and only then.
@@ -189,10 +191,12 @@ class TrainerBase:
         hooks: the registered hooks, in the order in which they run.
         storage: the metrics; exists while `train` runs.
         stop_reason: why the run ended before `max_iter`, or None.
-        must_requeue: True if it was stopped from outside and is to be resumed.
+        must_requeue: True if the run was interrupted from outside and should be resumed.
+        is_ending_with_error: True while the last hooks run after a step at which another hook failed.
         ends_after_this_step: True if `end_after_this_step` was called.
         metric_periods: metrics are read, and reduced over processes, at the last step of every such period.
-        seed: with a seed, random numbers drawn in a step follow from (seed, rank, step).
+        metric_points: numbers of steps after which they are read, too.
+        seed: with a seed, the random numbers of a step are a function of (seed, rank, step); None seeds nothing.
     """
 
     def __init__(self) -> None:
@@ -201,8 +205,9 @@ class TrainerBase:
         self.completed_iter = -1
         self.storage: EventStorage
         self.stop_reason: str | None = None
-        self.must_requeue = self.ends_after_this_step = False
+        self.must_requeue = self.ends_after_this_step = self.is_ending_with_error = False
         self.metric_periods: tuple[int, ...] = (20,)
+        self.metric_points: tuple[int, ...] = ()
         self.seed: int | None = None
         self._calls = HookList()
         self._stop_request: str | None = None
@@ -211,9 +216,9 @@ class TrainerBase:
         self._loaded_storage: dict[str, Any] | None = None
 
     def register_hooks(self, hooks: Sequence[HookBase | None]) -> None:
-        """Append hooks; those of one stage are called in the order of registration. None is dropped.
+        """Add hooks; those of one stage are called in the order of registration. None is skipped.
 
-        A hook's `trainer` is a weak proxy, so that trainer and hooks do not keep each other alive.
+        A hook's `trainer` is a weak proxy: trainer and hooks form no reference cycle, so both are freed at once.
 
         Raises:
             TypeError: one of them is not a HookBase, or has a state that it could not load.
@@ -232,13 +237,13 @@ class TrainerBase:
 
         An exception ends the run and is raised again after `after_train`. Can be called more than once.
         """
-        begin()  # nothing was written so far: what could be refused has been checked
+        begin()  # the first write: everything that can be refused has been checked
         logger.info("Starting training from iteration %d", start_iter)
         self.iter = self.start_iter = start_iter
         self.max_iter = max_iter
         self.completed_iter = start_iter - 1
         self.stop_reason = self._stop_request = None
-        self.must_requeue = self.ends_after_this_step = False
+        self.must_requeue = self.ends_after_this_step = self.is_ending_with_error = False
         with self._open_storage(start_iter) as self.storage:
             try:
                 self.before_train()
@@ -252,26 +257,27 @@ class TrainerBase:
                         logger.info("Stopping after iteration %d: %s", self.iter, self.stop_reason)
                         break
                 else:
-                    # From here on the run is finished: a signal comes too late to interrupt it.
+                    # From here on the run is finished: a signal can no longer interrupt it.
                     self._can_stop = self.must_requeue = False
-                    self.iter = max_iter  # only now: by this, hooks tell a finished run from a failed one
+                    self.iter = max_iter  # only here: hooks use it to distinguish a finished run from a failed one
                     self.stop_reason = None
             except BaseException:
                 logger.exception("Exception during training at iteration %d:", self.iter)
-                self.stop_reason = None  # nothing of a run that failed is saved
-                with contextlib.suppress(Exception):  # already logged; the first error is what is raised
+                self.stop_reason = None  # hooks save the checkpoint of a stopped run, not of a failed one
+                with contextlib.suppress(Exception):  # call_all has logged it; the first error is raised below
                     self.after_train()
                 raise
             self.after_train()
 
     def request_stop(self, reason: str, *, requeue: bool = False) -> None:
-        """End the run after the current step, with a checkpoint.
+        """End the run with a checkpoint: after the current step, or with several processes after the next reading.
 
-        With one process at once; with several, all of them after the next reading of the metrics, at the same step.
+        Only the metrics' reading communicates, so all processes learn of the request there and end at the same step.
+        Safe to call from a signal handler.
 
         Args:
             reason: for the log.
-            requeue: True if the run is interrupted and should be resumed, rather than done.
+            requeue: True if the run is interrupted and should be resumed; False if it is done.
         """
         self._stop_request = self._stop_request or reason
         if self._can_stop:
@@ -280,9 +286,9 @@ class TrainerBase:
                 self.stop_reason = self._stop_request
 
     def end_after_this_step(self, reason: str) -> None:
-        """End the run after the current step as one that is done; every process must call it at the same step.
+        """End the run after the current step as a finished one; every process must call it at the same step.
 
-        What was recorded until then is written and saved, as after the last step.
+        The metrics recorded until then are written and saved, as after the last step.
         """
         self.request_stop(reason)
         self.stop_reason = reason
@@ -293,13 +299,16 @@ class TrainerBase:
         self._can_stop = True
         self._calls.bind(self.hooks)
         self._rank = comm.get_rank()
-        self._reader = MetricReader(self.storage, self.metric_periods, self.start_iter, self.max_iter)
+        self._reader = MetricReader(
+            self.storage, self.metric_periods, self.start_iter, self.max_iter, points=self.metric_points
+        )
         for call in self._calls.before_train:
             call()
 
     def after_train(self) -> None:
-        """Called once at the end, also of a run that failed: every hook, and then the first error of one is raised."""
-        self._can_stop = False  # a signal that comes now, such as during the final evaluation, comes too late
+        """Called once at the end, also of a run that failed: runs every hook, then raises the first error, if any."""
+        # From now on, such as during the final evaluation, a signal must not mark the run as interrupted.
+        self._can_stop = False
         self.storage.iter = self.iter
         call_all(self._calls.after_train, "after_train")
 
@@ -317,29 +326,44 @@ class TrainerBase:
             call()
 
     def after_step(self) -> None:
-        """Called after each step: metrics are read where they are due, hooks run, and then the late stages of hooks."""
+        """Called after each step: reads the metrics if they are due, runs the hooks, then those of the late stages."""
         is_due = self.iter >= self._reader.next_reading
         if is_due:
             self.read_metrics()
-        for call in self._calls.after_step:
-            call()
+        try:
+            for call in self._calls.after_step:
+                call()
+        except Exception:
+            self._save_before_error()
+            raise
         if is_due:
-            self._reader.read_again(self.iter)  # what these hooks have put is written and saved at this step
+            self._reader.read_again(self.iter)  # so that metrics put by these hooks are written and saved at this step
         for call in self._calls.after_reading:
             call()
 
+    def _save_before_error(self) -> None:
+        """Write and save a step after which a hook failed, such as an evaluation: its weights are as good as any.
+
+        Otherwise each resume would train the same steps again, and lose them at the same place.
+        """
+        logger.error("A hook failed after iteration %d; the iteration is complete and is saved", self.iter)
+        self.is_ending_with_error = True
+        # Nothing that communicates: the other processes may be anywhere. The first error is the one to raise.
+        with contextlib.suppress(Exception):
+            call_all(self._calls.after_reading, "after_step")
+
     def verify_state(self) -> None:
-        """Raise FloatingPointError if what a checkpoint would hold is not finite; called before one is saved."""
+        """Raise FloatingPointError if a value that a checkpoint would store is not finite; called before each save."""
 
     def run_step(self) -> None:
         """Do one step; subclasses implement it."""
         raise NotImplementedError(f"{type(self).__name__} must implement run_step()")
 
     def read_metrics(self) -> None:
-        """Read what was measured since the last reading, and learn whether another process asks to stop.
+        """Read the metrics measured since the last reading, and exchange stop requests between processes.
 
         Raises:
-            FloatingPointError: a loss in between, or a weight, is not finite. Raised in every process at the same step.
+            FloatingPointError: a loss since then, or a weight, is not finite. Raised in every process at the same step.
         """
         request = NO_STOP if self._stop_request is None else STOP_AND_REQUEUE if self.must_requeue else STOP
         request = self._reader.read(self.iter, request)
@@ -349,7 +373,7 @@ class TrainerBase:
         self.verify_state()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run needs: the last completed step, the metrics' windows and the hooks' states."""
+        """Return the state of the loop: the last completed step, the metrics' windows and the hooks' states."""
         state: dict[str, Any] = {"iteration": self.completed_iter}
         hooks = {name: hook_state for name, hook in self._calls.named(self.hooks) if (hook_state := hook.state_dict())}
         if hooks:
@@ -359,7 +383,7 @@ class TrainerBase:
         return state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Load `state_dict()`. Training goes on at ``trainer.iter + 1``."""
+        """Load `state_dict()`. Training resumes at ``trainer.iter + 1``."""
         self.iter = self.completed_iter = state_dict["iteration"]
         self._loaded_storage = state_dict.get("storage")
         self._calls.load_states(self.hooks, state_dict.get("hooks", {}))

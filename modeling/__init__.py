@@ -4,8 +4,27 @@
 and operators of which they and the projects' models are made.
 """
 
+from .backbones.efficientnet import EfficientNet as EfficientNet
+from .backbones.efficientnet import build_effnet_backbone as build_effnet_backbone
+from .backbones.mobilenetv2 import MobileNetV2 as MobileNetV2
+from .backbones.mobilenetv2 import build_mobilenetv2_backbone as build_mobilenetv2_backbone
+from .backbones.mobilenetv3 import MobileNetV3 as MobileNetV3
+from .backbones.mobilenetv3 import build_mobilenetv3_backbone as build_mobilenetv3_backbone
+from .backbones.osnet import OSNet as OSNet
+from .backbones.osnet import build_osnet_backbone as build_osnet_backbone
+from .backbones.regnet import RegNet as RegNet
+from .backbones.regnet import build_regnet_backbone as build_regnet_backbone
+from .backbones.repvgg import RepVGG as RepVGG
+from .backbones.repvgg import build_repvgg_backbone as build_repvgg_backbone
+from .backbones.resnest import ResNeSt as ResNeSt
+from .backbones.resnest import build_resnest_backbone as build_resnest_backbone
 from .backbones.resnet import ResNet as ResNet
 from .backbones.resnet import build_resnet_backbone as build_resnet_backbone
+from .backbones.resnext import build_resnext_backbone as build_resnext_backbone
+from .backbones.shufflenetv2 import ShuffleNetV2 as ShuffleNetV2
+from .backbones.shufflenetv2 import build_shufflenetv2_backbone as build_shufflenetv2_backbone
+from .backbones.vit import VisionTransformer as VisionTransformer
+from .backbones.vit import build_vit_backbone as build_vit_backbone
 from .build import BACKBONE_REGISTRY as BACKBONE_REGISTRY
 from .build import META_ARCH_REGISTRY as META_ARCH_REGISTRY
 from .build import Backbone as Backbone
@@ -14,6 +33,7 @@ from .build import build_backbone as build_backbone
 from .build import build_model as build_model
 from .checkpoint_names import convert_names as convert_names
 from .checkpoint_names import register_name_rules as register_name_rules
+from .config import add_backbone_config as add_backbone_config
 from .layers.norm import IBN as IBN
 from .layers.norm import FrozenBatchNorm2d as FrozenBatchNorm2d
 from .layers.norm import get_norm as get_norm

@@ -1,4 +1,4 @@
-"""From a config to a network: the two registries and the functions that build from them."""
+"""Builds networks from a config: the two registries and the functions that use them."""
 
 from abc import ABC, abstractmethod
 from typing import NamedTuple
@@ -10,14 +10,14 @@ from steploop.config import CfgNode, Registry, resolve_device
 from .pretrained import PretrainedWeights
 
 META_ARCH_REGISTRY = Registry("META_ARCH")
-"""Whole models, by class name: called with the config, they obey the model contract of the engine.
+"""Whole models, by class name. They are called with the config and follow the model contract of the engine.
 
-In train mode ``model(batch)`` returns a dict of 0-d losses, or ``(losses, metrics)``; in eval mode what an evaluator
-takes.
+In training mode, ``model(batch)`` returns a dict of 0-d losses, or ``(losses, metrics)``; in eval mode, the input of an
+evaluator.
 """
 
 BACKBONE_REGISTRY = Registry("BACKBONE")
-"""Feature extractors, by function name: called with the config, they return a `Backbone`."""
+"""Functions that build feature extractors, by name: called with the config, they return a `Backbone`."""
 
 
 class ShapeSpec(NamedTuple):
@@ -37,25 +37,25 @@ class Backbone(nn.Module, ABC):
 
     A subclass implements `forward` and `output_shape`. Both have the same names in the same order, from fine to coarse.
     Stages of a ResNet are "stem", "res2", ..., "res5"; other networks use these names for stages of the same stride, so
-    that what is built on top of one backbone fits another.
+    that necks and heads work with any backbone.
 
     Attributes:
-        pretrained: the file whose weights it starts from, set by its builder; None starts from random weights.
+        pretrained: the weight file that it starts from, set by its builder; None: it starts from random weights.
     """
 
     pretrained: PretrainedWeights | None = None
 
     @abstractmethod
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """Return the feature maps (N, channels, H / stride, W / stride), rounded as the network rounds, by name."""
+        """Return the feature maps (N, channels, H / stride, W / stride) by name; the network's rounding applies."""
 
     @abstractmethod
     def output_shape(self) -> dict[str, ShapeSpec]:
-        """Return channels and stride of each output, by name; no forward pass is needed."""
+        """Return the channels and the stride of each output, by name, without a forward pass."""
 
     @property
     def last_output(self) -> str:
-        """The name of the last (coarsest) output, which a model with a single feature map takes."""
+        """The name of the last (coarsest) output, which a model with a single feature map uses."""
         return next(reversed(self.output_shape()))
 
 

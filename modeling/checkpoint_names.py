@@ -1,8 +1,9 @@
-"""Names of weights in the files of other projects, and the rules that turn them into ours.
+"""Converts the names of weights in files of other projects to ours.
 
 A model has the names of the project that its recipe comes from: ResNets have torchvision's, detectors mmdet's, video
-networks mmaction2's, re-ID's models fast-reid's, CenterFusion's CenterTrack's. So most files fit as they are, and the
-table below holds only what differs. Nobody has to say where a file comes from: `convert_names` tries each family.
+networks mmaction2's, re-ID's models fast-reid's, CenterFusion's CenterTrack's. So most files fit without changes, and
+the table below has only the differences. The user does not say where a file comes from: `convert_names` tries each
+family.
 """
 
 import logging
@@ -15,7 +16,7 @@ import torch
 logger = logging.getLogger(__name__)
 
 Rule: TypeAlias = tuple[str, str | Callable[[re.Match[str]], str]]
-"""A pattern that is searched in a name, and what takes its place, as for `re.sub`."""
+"""A pattern and its replacement, as for `re.sub`."""
 
 
 def _stage(match: re.Match[str]) -> str:
@@ -24,7 +25,7 @@ def _stage(match: re.Match[str]) -> str:
 
 
 def _level(first: int, place: str) -> Callable[[re.Match[str]], str]:
-    """Return what takes the place of the pyramid's level, whose number is the binary logarithm of its stride."""
+    """Return the replacement of a pyramid level's name; the level is the binary logarithm of its stride."""
     return lambda match: f"neck.{place}.{int(match[1]) - first}.{'bn' if match[2] else 'conv'}."
 
 
@@ -40,7 +41,7 @@ _DETECTRON2: tuple[Rule, ...] = (
     (r"^backbone\.top_block\.p7\.", "neck.fpn_convs.4.conv."),
 )
 
-# What a table of rules is for; each of them is applied to a name in this order.
+# Source family -> its rules, which are applied to a name in this order.
 _FAMILIES: dict[str, list[Rule]] = {
     # Detectors of torchvision; the ".0" of the pyramid is in files from 0.13 on.
     "torchvision": [
@@ -50,7 +51,7 @@ _FAMILIES: dict[str, list[Rule]] = {
         (r"^backbone\.fpn\.extra_blocks\.p6\.", "neck.fpn_convs.3.conv."),
         (r"^backbone\.fpn\.extra_blocks\.p7\.", "neck.fpn_convs.4.conv."),
     ],
-    # Its pyramids begin with the level 2 (Faster R-CNN) or 3 (RetinaNet), ours count from 0.
+    # Its pyramids start at level 2 (Faster R-CNN) or 3 (RetinaNet); ours are numbered from 0.
     "detectron2": [
         *_DETECTRON2,
         (r"^backbone\.fpn_lateral(\d)\.(norm\.)?", _level(2, "lateral_convs")),
@@ -61,7 +62,7 @@ _FAMILIES: dict[str, list[Rule]] = {
         (r"^backbone\.fpn_lateral(\d)\.(norm\.)?", _level(3, "lateral_convs")),
         (r"^backbone\.fpn_output(\d)\.(norm\.)?", _level(3, "fpn_convs")),
     ],
-    # Files of 2020 (heads.bnneck) and 2021; the config says the pixels' mean and deviation.
+    # Files of 2020 (heads.bnneck) and 2021. The mean and standard deviation of pixels come from the config.
     "fast-reid": [
         (r"(^|_|\.)(heads?)\.bnneck\.", r"\1\2.bottleneck.0."),
         (r"(^|_|\.)(heads?)\.classifier\.", r"\1\2."),
@@ -73,7 +74,7 @@ _FAMILIES: dict[str, list[Rule]] = {
         (r"\.downsample\.conv\.", ".downsample.0."),
         (r"\.downsample\.bn\.", ".downsample.1."),
     ],
-    # The other way: torchvision's ResNet for a network of mmaction2.
+    # The reverse: torchvision's ResNet for a network of mmaction2.
     "torchvision for mmaction2": [
         (r"(^|\.)conv(\d)\.", r"\1conv\2.conv."),
         (r"(^|\.)bn(\d)\.", r"\1conv\2.bn."),
@@ -84,9 +85,9 @@ _FAMILIES: dict[str, list[Rule]] = {
 
 
 def register_name_rules(family: str, rules: Sequence[Rule]) -> None:
-    """Add a project's rules to a source family, behind those that it has; an unknown family is a new one.
+    """Add a project's rules to a source family, after its own rules; an unknown family is added.
 
-    Rules for "detectron2" also hold for "detectron2 from level 3". The same rules may be registered again.
+    Rules for "detectron2" also apply to "detectron2 from level 3". Registering the same rules again changes nothing.
     """
     for name in [family, *(known for known in _FAMILIES if known.startswith(f"{family} from"))]:
         own = _FAMILIES.setdefault(name, [])
@@ -94,11 +95,11 @@ def register_name_rules(family: str, rules: Sequence[Rule]) -> None:
 
 
 def convert_names(state: Mapping[str, Any], expected: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a file's entries under the names of a model, whichever project wrote the file.
+    """Return the entries of a file, of this or another project, under the names of a model.
 
-    Of the families above, each of them also with a leading name (such as "backbone.") put before or taken from all
-    entries, the one is taken under which most entries fit by name and shape; of equal ones the first. The file as it is
-    comes before all of them.
+    The candidates are: no conversion, then the families above, each also with a prefix (such as "backbone.") added to
+    or removed from all names. The candidate with the most entries that fit by name and shape is used; of equal ones,
+    the first.
 
     Args:
         state: name -> tensor, of the file.
@@ -125,14 +126,14 @@ def convert_names(state: Mapping[str, Any], expected: Mapping[str, Any]) -> Mapp
 
 
 def rename(name: str, rules: Sequence[Rule]) -> str:
-    """Return a name after all rules."""
+    """Return the name after applying all rules."""
     for pattern, replacement in rules:
         name = re.sub(pattern, replacement, name)
     return name
 
 
 def _candidates(state: Mapping[str, Any], expected: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, str]]]:
-    """Yield (family, words about the prefix, {name in the file: name in the model})."""
+    """Yield (family, description of the prefix, {name in the file: name in the model})."""
     for family, rules in {"": [], **_FAMILIES}.items():
         renamed = {name: rename(name, rules) for name in state}
         yield family, "", renamed

@@ -1,4 +1,4 @@
-"""Writes a model as a program that needs none of this code, and compares the two before the file appears."""
+"""Exports a model as a program that runs without this code, and compares the outputs before the file is published."""
 
 import importlib.util
 import os
@@ -13,7 +13,7 @@ Program: TypeAlias = Callable[[Tensor], Tensor]
 
 INPUT_TYPES = {"uint8": torch.uint8, "float32": torch.float32}
 _ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
-# Sizes of the batches that are compared: a program that was made for one size shows.
+# Sizes of the compared batches: several, to detect a program that accepts only one size.
 _BATCH_SIZES = (1, 2, 5)
 
 
@@ -27,26 +27,26 @@ def export_program(
     batches: Iterable[Tensor],
     tolerance: float = 1e-5,
 ) -> float:
-    """Write a model, read the file again, and compare the two; a file that differs never appears.
+    """Export a model, load the file and compare the outputs; `path` is written only if they agree.
 
     Args:
         model: maps one tensor (N, ...) to one tensor (N, ...), in eval mode.
-        example: an input of the type and device that the program takes; N is at least 2 (torch.export takes a size of 0
-            or 1 for a constant), and the program takes any N.
-        path: the file to make or replace: .pt2 or .onnx, say.
+        example: an input with the dtype and device of the program's inputs; N is at least 2 (torch.export treats a size
+            of 0 or 1 as a constant), and the program accepts any N >= 1.
+        path: the file to create or replace, such as model.pt2 or model.onnx.
         file_format: "export" (for `torch.export.load`) or "onnx" (needs onnx, onnxscript and onnxruntime).
         names: of the input and the output of an ONNX file.
-        batches: inputs on which the two are compared, such as `pixel_batches`.
-        tolerance: the largest difference of an entry of the outputs.
+        batches: inputs for the comparison, such as `pixel_batches`.
+        tolerance: the largest allowed absolute difference of an output element.
 
     Returns:
         The largest difference.
 
     Raises:
-        ValueError: the format is unknown, or the difference is larger than `tolerance`, or not a number; an older file
-            of that name stays.
+        ValueError: the format is unknown, or the difference is larger than `tolerance` or NaN; an older file of that
+            name is unchanged.
         RuntimeError: packages for ONNX are missing.
-        FileNotFoundError: there is no folder to write into.
+        FileNotFoundError: the folder of `path` does not exist.
     """
     if file_format not in _FORMATS:
         raise ValueError(f"a format is one of {', '.join(_FORMATS)}; got {file_format!r}")
@@ -54,7 +54,7 @@ def export_program(
     if not path.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} into")
     write, load = _FORMATS[file_format]
-    # The suffix stays: readers look at it.
+    # The temporary file has the same suffix, because readers check it.
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:
         with torch.no_grad():
@@ -74,7 +74,7 @@ def export_program(
 
 
 def largest_difference(model: Program, program: Program, batches: Iterable[Tensor]) -> float:
-    """Return the largest difference of an entry of two programs' outputs over batches; NaN if one of them is NaN."""
+    """Return the largest absolute difference of an output element of two programs over batches; NaN if one is NaN."""
     largest = torch.tensor(0.0)
     for batch in batches:
         expected, got = model(batch).cpu(), program(batch).cpu()
@@ -86,10 +86,10 @@ def largest_difference(model: Program, program: Program, batches: Iterable[Tenso
 
 
 def pixel_batches(example: Tensor, images: Tensor | None = None) -> Iterator[Tensor]:
-    """Yield pixels in 0..255 to compare on: random ones in batches of several sizes, black and white, and `images`.
+    """Yield batches of pixels in 0..255: random ones of several sizes, a black and a white image, and `images`.
 
     Args:
-        example: (N, C, H, W), whose type, device, C, H and W the batches have.
+        example: (N, C, H, W); the batches have its dtype, device, C, H and W.
         images: (M, C, H, W) in 0..255.
     """
     generator = torch.Generator().manual_seed(0)
@@ -103,10 +103,10 @@ def pixel_batches(example: Tensor, images: Tensor | None = None) -> Iterator[Ten
 
 
 def load_program(path: str | Path) -> Program:
-    """Return what an exported file computes, by its suffix: .onnx with onnxruntime, others with `torch.export.load`.
+    """Load an exported file as a function: .onnx with onnxruntime, other suffixes with `torch.export.load`.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: the file does not exist.
         RuntimeError: onnxruntime is missing.
     """
     if not Path(path).is_file():

@@ -1,4 +1,4 @@
-"""Weights that a part of a model starts from: said where it is built, read where a run begins."""
+"""The pretrained weights of parts of a model: a builder names the file, and a new run reads it."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -9,15 +9,15 @@ from .checkpoint_names import convert_names
 
 
 class PretrainedWeights(NamedTuple):
-    """The file that a module starts from. Its builder sets it as the module's attribute ``pretrained``.
+    """The weight file of a module. The module's builder sets it as the attribute ``pretrained``.
 
-    Nothing is read when the model is built: a run that resumes, evaluates or exports has other weights, and the file
-    need not exist there.
+    Building the model does not read the file: to resume, evaluate or export, other weights are loaded, and the file
+    need not exist.
 
     Attributes:
-        path: a weight file that the engine reads.
-        ignore: prefixes of names in the file that are not reported as left over, such as a classifier's.
-        convert: (the file's entries, the module's) -> the entries under the module's names.
+        path: a weight file that the engine can read.
+        ignore: prefixes of names in the file, such as a classifier's, that are not reported as unused.
+        convert: (entries of the file, entries of the module) -> the file's entries under the module's names.
     """
 
     path: str
@@ -26,6 +26,6 @@ class PretrainedWeights(NamedTuple):
 
 
 def pretrained_parts(model: nn.Module) -> dict[str, PretrainedWeights]:
-    """Return what the modules of a model start from, by the module's name ("" is the model itself)."""
+    """Return the pretrained weights of a model's modules, by the module's name ("" is the model itself)."""
     found = {name: getattr(module, "pretrained", None) for name, module in model.named_modules()}
     return {name: weights for name, weights in found.items() if isinstance(weights, PretrainedWeights)}

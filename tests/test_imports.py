@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from import_graph import ROOT, violations
+from import_graph import ROOT, circles, module_imports, violations
 
 
 def test_every_import_is_allowed() -> None:
@@ -57,3 +57,34 @@ def test_what_the_table_allows_is_not_reported(tmp_path: Path, path: str, source
     (tmp_path / path).parent.mkdir(parents=True)
     (tmp_path / path).write_text(source)
     assert violations(tmp_path) == []
+
+
+def test_no_modules_import_each_other() -> None:
+    assert circles(module_imports(ROOT)) == []
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        (
+            {"a": "from .b import x", "b": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .a import y"},
+            "ab",
+        ),
+        (
+            {
+                "a": "from .b import x",
+                "b": "def f():\n    from steploop.config import c",
+                "c": "import steploop.config.a",
+            },
+            "abc",
+        ),
+        ({"a": "from .b import x", "b": "from steploop.config import y", "__init__": "from .a import y"}, "ab"),
+        ({"a": "from .b import x", "b": "from .c import x", "c": "", "__init__": "from .a import y as y"}, ""),
+    ],
+)
+def test_a_circle_is_found(tmp_path: Path, files: dict[str, str], expected: str) -> None:
+    (tmp_path / "config").mkdir()
+    for name, text in files.items():
+        (tmp_path / f"config/{name}.py").write_text(text)
+    found = [[name.removeprefix("steploop.config.") for name in circle] for circle in circles(module_imports(tmp_path))]
+    assert found == ([list(expected)] if expected else [])

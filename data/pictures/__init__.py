@@ -1,1 +1,1 @@
-"""Image files and pictures for people: reading files, keeping what is decoded, drawing."""
+"""Reads image files, caches decoded images, and draws pictures for people."""

@@ -1,4 +1,4 @@
-"""Reads an image file, or says what is wrong with it."""
+"""Reads image files safely, with errors that name the file and the problem."""
 
 import io
 import stat
@@ -10,9 +10,9 @@ from typing import IO
 
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-# More than 8 bits a channel: PIL would clip them to 255 without a word.
+# Modes with more than 8 bits per channel: PIL would clip their values to 255 without an error.
 _DEEP_MODES = ("I", "F")
-# PIL reads many more; for one of them (EPS) it runs a program on the file.
+# PIL reads more formats, but for one of them (EPS) it runs an external program on the file.
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 # More than an image of PIL.Image.MAX_IMAGE_PIXELS has without compression.
 _MAX_BYTES = 2**29
@@ -20,10 +20,10 @@ _WHITE = (255, 255, 255, 255)
 
 
 def read_image(path: str | Path) -> Image.Image:
-    """Return the image as 8-bit RGB, turned upright by its EXIF orientation.
+    """Return the image as 8-bit RGB, rotated by its EXIF orientation.
 
-    A transparent image is laid on white, as viewers show it: the colours that lie hidden in transparent pixels differ
-    from file to file. Grey, palette and CMYK images become RGB; of an animation the first frame is read.
+    A transparent image is drawn on white, as viewers show it: transparent pixels have arbitrary colours. Grey, palette
+    and CMYK images become RGB; of an animation, the first frame is read.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -32,7 +32,7 @@ def read_image(path: str | Path) -> Image.Image:
             it is a folder, a pipe or a device.
         OSError: if the system cannot read it.
     """
-    # Read before decoding, so that an OSError of the disk is not taken for a damaged image.
+    # Read before decoding, so that an OSError of the disk is not reported as a damaged image.
     with _missing_file(path):
         data = _checked(Path(path)).read_bytes()
     if not data:
@@ -42,10 +42,10 @@ def read_image(path: str | Path) -> Image.Image:
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
-    """Return the (width, height) of what `read_image` returns; only the file's header is read.
+    """Return the (width, height) of the image that `read_image` returns; only the file's header is read.
 
     Raises:
-        FileNotFoundError, ValueError, OSError: as `read_image`, where the header shows what is wrong.
+        FileNotFoundError, ValueError, OSError: as for `read_image`, if the problem is visible in the header.
     """
     with _missing_file(path), _checked(Path(path)).open("rb") as file, _decoder_errors(path):
         image = _open(file)
@@ -63,7 +63,7 @@ def _missing_file(path: str | Path) -> Iterator[None]:
 
 @contextmanager
 def _decoder_errors(path: str | Path) -> Iterator[None]:
-    """Raise a ValueError that names the file for whatever a decoder raises."""
+    """Convert any error of a decoder to a ValueError that names the file."""
     try:
         yield
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -79,9 +79,9 @@ def _decoder_errors(path: str | Path) -> Iterator[None]:
 
 
 def _checked(path: Path) -> Path:
-    """Return a path that is a file of a size that an image may have."""
+    """Return the path, after checking that it is a regular file and not too large for an image."""
     facts = path.stat()
-    if not stat.S_ISREG(facts.st_mode):  # a pipe may never end, or never begin
+    if not stat.S_ISREG(facts.st_mode):  # reading a pipe may block without end
         raise ValueError(f"image {path} is no file, but a folder, a pipe or a device: remove it")
     if facts.st_size > _MAX_BYTES:
         raise ValueError(

@@ -13,7 +13,7 @@ from .moves import WarpGeometry
 class RandomAffine(Transform):
     """Rotates, scales, shears and shifts an image about its centre, keeping its size.
 
-    What comes into view from outside repeats the image's border: black wedges would tell the network what was done.
+    Areas from outside the image repeat its border: with black areas, a network could learn to see the transform.
 
     Args:
         degrees: largest rotation either way, in degrees.
@@ -42,6 +42,6 @@ class RandomAffine(Transform):
         side = np.array([size[1], size[0]])
         shift = rng.uniform(-self.translate, self.translate, size=2) * side
         rotation = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-        # Pillow needs the inverse: where each pixel of the result comes from.
+        # Pillow needs the inverse map: from each pixel of the result to its source.
         inverse = np.linalg.inv(factor * rotation @ np.array([[1.0, slant], [0.0, 1.0]]))
         return WarpGeometry(size, np.column_stack([inverse, side / 2 - inverse @ (side / 2 + shift)]))

@@ -1,4 +1,4 @@
-"""What a transform is, and several of them one after another."""
+"""Base classes of transforms, and the composition of several."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -10,11 +10,11 @@ from .geometry import Geometry, GeometryList
 from .images import Size, size_of
 
 ImageTransform = Callable[[Any, np.random.Generator], Any]
-"""Whatever makes an image of an image and a sample's random numbers: a Transform, or a function."""
+"""A Transform, or any function (image, random numbers of the sample) -> image."""
 
 
 class Transform(ABC):
-    """Draws a geometry for an image size; what is random in it comes from the given generator alone.
+    """Draws a geometry for an image size; all its random numbers come from the given generator.
 
     ``transform(image, rng)`` is short for drawing a geometry and applying it to the image. To move boxes, points or the
     frames of a clip along with the image, keep the geometry::
@@ -28,24 +28,24 @@ class Transform(ABC):
         """Return what is done to an image of `size` (height, width) and to all that belongs to it."""
 
     def __call__(self, image: Any, rng: np.random.Generator) -> Any:
-        """Return the changed image; the given one stays as it is."""
-        return self.draw(size_of(image), rng).apply_image(image)
+        """Return the changed image; the given one is not changed."""
+        return self.draw(size_of(image), rng)._move(image)  # drawn for this size, so no check as in apply_image
 
 
 class FixedTransform(Transform):
-    """A transform that draws nothing: the same for every sample, so it can be called without a generator."""
+    """A transform without random numbers: it is the same for every sample and can be called without a generator."""
 
     @abstractmethod
     def draw(self, size: Size, rng: np.random.Generator | None = None) -> Geometry:
         """Return what is done to an image of `size` (height, width) and to all that belongs to it."""
 
     def __call__(self, image: Any, rng: np.random.Generator | None = None) -> Any:
-        """Return the changed image; the given one stays as it is."""
-        return self.draw(size_of(image)).apply_image(image)
+        """Return the changed image; the given one is not changed."""
+        return self.draw(size_of(image))._move(image)
 
 
 class Compose(Transform):
-    """Applies transforms one after another; they draw from one generator in turn.
+    """Applies transforms one after another; all draw from one generator, in this order.
 
     Args:
         transforms: functions ``(image, rng) -> image`` may be among them, but then only images can be transformed.

@@ -1,4 +1,4 @@
-"""Doubles both sides of an image, with Pillow's pixels, several times as quickly."""
+"""Doubles both sides of an image: the same pixels as Pillow, several times as fast."""
 
 import math
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def double(image: np.ndarray) -> np.ndarray:
-    """Return a uint8 image (C, H, W) as (C, 2H, 2W), with the very pixels that Pillow's bilinear filter gives.
+    """Return a uint8 image (C, H, W) as (C, 2H, 2W), with exactly the pixels of Pillow's bilinear filter.
 
     Pillow scales rows, rounds to 8 bits, and then scales columns; the order is a part of the result.
     """

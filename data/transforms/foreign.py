@@ -13,10 +13,10 @@ from .images import Size
 
 
 class Seeded(Transform):
-    """Makes a foreign transform ``t(image)``, which moves no boxes, a function of the sample.
+    """Makes a transform ``t(image)`` of another library, which moves no boxes, a function of the sample.
 
-    Foreign transforms draw from the global generators of random, numpy and torch (on the CPU). Those are seeded from
-    the sample's generator for the call, and put back after it, also when it fails.
+    Such transforms draw from the global generators of random, numpy and torch (on the CPU). These are seeded from the
+    sample's generator for the call; their states are restored after it, also if it fails.
     """
 
     def __init__(self, transform: Callable[[Any], Any]) -> None:

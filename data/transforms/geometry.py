@@ -1,4 +1,4 @@
-"""What a transform draws: one object that moves an image, all frames of a clip, boxes and points alike.
+"""Geometries, the results of a transform's draw: each moves an image, all frames of a clip, boxes and points alike.
 
 Sizes are (height, width) in pixels. Coordinates are (x, y) in pixels, continuous: the image's upper left corner is at
 (0, 0) and the centre of its first pixel at (0.5, 0.5). For coordinates that count pixels, where (0, 0) is the centre of
@@ -33,8 +33,8 @@ class Geometry(ABC):
     """
 
     def __init__(self, size: Size, new_size: Size | None = None) -> None:
-        self.size = (int(size[0]), int(size[1]))
-        self.new_size = self.size if new_size is None else (int(new_size[0]), int(new_size[1]))
+        self.size = (size[0], size[1])
+        self.new_size = self.size if new_size is None else (new_size[0], new_size[1])
 
     @property
     def matrix(self) -> np.ndarray:
@@ -43,7 +43,7 @@ class Geometry(ABC):
 
     @abstractmethod
     def _move(self, image: Any) -> Any:
-        """Return the moved image of the right size."""
+        """Return the moved image; its size has been checked."""
 
     def _move_clip(self, frames: torch.Tensor) -> torch.Tensor:
         """Return the moved frames, a tensor (T, C, H, W)."""
@@ -51,7 +51,7 @@ class Geometry(ABC):
 
     @property
     def is_mirrored(self) -> bool:
-        """Whether left and right change places; labels such as "turns left" have to follow."""
+        """True if left and right are exchanged; labels such as "turns left" must then be changed too."""
         return bool(np.linalg.det(self.matrix[:, :2]) < 0)
 
     def apply_image(self, image: Any) -> Any:
@@ -133,7 +133,7 @@ class PixelGeometry(Geometry):
 
 
 class NoGeometry(Geometry):
-    """Changes nothing; the image that is given comes back."""
+    """Changes nothing; the image is returned unchanged."""
 
     def _move(self, image: Any) -> Any:
         return image

@@ -18,7 +18,8 @@ def size_of(image: Any) -> tuple[int, int]:
         TypeError: it is neither.
     """
     if isinstance(image, torch.Tensor):
-        return int(image.shape[-2]), int(image.shape[-1])
+        shape = image.shape
+        return shape[-2], shape[-1]
     if isinstance(image, Image.Image):
         return image.height, image.width
     raise TypeError(f"expected a PIL image or a tensor (..., H, W), got {type(image).__name__}")

@@ -100,7 +100,7 @@ class CropGeometry(Geometry):
 
 
 class ResizeGeometry(Geometry):
-    """Scales an image to another size; an image that has it comes back as it is.
+    """Scales an image to another size; an image that already has it is returned unchanged.
 
     Args:
         size: of the image.
@@ -156,7 +156,7 @@ class WarpGeometry(Geometry):
         if self.fill is not None:
             colour = (self.fill,) * len(image.getbands())
             return image.transform(size, method, (a, b, shift[0], d, e, shift[1]), smooth, fillcolor=colour)
-        # Pillow cannot repeat the border: pad by as much of it as comes into view.
+        # Pillow cannot repeat the border: pad by as much of it as becomes visible.
         corners = np.array([[0, 0], [size[0], 0], [0, size[1]], [size[0], size[1]]])
         sources = corners @ linear.T + shift
         overshoot = max(np.max(-sources), np.max(sources - image.size), 0.0)

@@ -110,7 +110,7 @@ def check_file(path: str | os.PathLike[str]) -> os.stat_result:
 def index_video(path: str | os.PathLike[str]) -> VideoIndex:
     """Return the index of a file's first video stream.
 
-    Packets that an edit list hides are left out, whatever the header says of the number of frames. Where packets have
+    Packets that an edit list hides are skipped, for any number of frames in the header. Where packets have
     no timestamps, or the same ones, the frames are decoded once to be counted.
 
     Raises:

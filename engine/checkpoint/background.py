@@ -1,4 +1,4 @@
-"""Saves beside the training: the loop waits for a copy of the state, a thread writes it."""
+"""Parts of an asynchronous save: the training waits only for a copy of the state, and a thread writes it."""
 
 import logging
 import threading
@@ -7,16 +7,16 @@ from typing import Any
 
 import torch
 
-from .plain import map_tensors
+from steploop.config.nested import map_tensors
 
 logger = logging.getLogger(__name__)
 
 
 class KeptBuffers:
-    """Copies the tensors of a state into CPU memory that is kept for the next time.
+    """Copies the tensors of a state into CPU memory, which the next copy uses again.
 
-    Allocating (and for CUDA pinning) is what makes a copy slow; a state has the same sizes at each save. The memory is
-    that of one state.
+    Allocating memory (and for CUDA, pinning it) is the slow part of a copy, and a state has the same sizes at each
+    save. The buffers take the memory of one state.
     """
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class KeptBuffers:
         self._views: list[torch.Tensor] = []
 
     def copy(self, plain: Any) -> Any:
-        """Return `plain` with its tensors copied; what shared a storage shares its copy. Overwrites the last copy."""
+        """Return `plain` with its tensors copied, shared storages copied once. Overwrites the last copy."""
         copies: dict[tuple, torch.UntypedStorage] = {}
         to_fill: list[tuple[torch.Tensor, torch.Tensor]] = []
         earlier, self._views = self._views, []
@@ -42,8 +42,8 @@ class KeptBuffers:
                 to_fill.append(_whole(copy, tensor))
             return copy
 
-        result = map_tensors(plain, copy_tensor)
-        # Afterwards and in one go: between two copies, what is above would run from a cold cache.
+        result = map_tensors(copy_tensor, plain)
+        # Copy all data after the walk of the tree: a copy evicts the CPU's cache, which slows the Python code above.
         for copy, tensor in to_fill:
             copy.copy_(tensor, non_blocking=True)
         del self._buffers[len(copies) :]
@@ -52,7 +52,7 @@ class KeptBuffers:
         return result
 
     def _room(self, index: int, nbytes: int, *, pinned: bool) -> torch.UntypedStorage:
-        """Return the storage kept for the `index`-th copy; a new one if that is of another size or kind."""
+        """Return the stored buffer of the `index`-th copy; a new one if its size or kind (pinned or not) differs."""
         if index == len(self._buffers):
             self._buffers.append(torch.empty(0, dtype=torch.uint8))
         if self._buffers[index].nbytes != nbytes or self._buffers[index].is_pinned() != pinned:
@@ -61,22 +61,22 @@ class KeptBuffers:
 
 
 def _view(storage: torch.UntypedStorage, like: torch.Tensor, earlier: torch.Tensor | None) -> torch.Tensor:
-    """Return a view of `storage` that lies in it as `like` lies in its own; the `earlier` one if that is it already."""
+    """Return a view of `storage` with the dtype, offset, shape and stride of `like`; `earlier` if it is that view."""
     place = (like.dtype, like.storage_offset(), like.shape, like.stride())
     if (
         earlier is not None
         and (earlier.dtype, earlier.storage_offset(), earlier.shape, earlier.stride()) == place
         and earlier.untyped_storage().data_ptr() == storage.data_ptr()
     ):
-        return earlier  # a view costs more to make than all that is asked here
+        return earlier  # making a view costs more than these comparisons
     view = torch.empty(0, dtype=like.dtype)
     return view.set_(storage, like.storage_offset(), like.size(), like.stride())
 
 
 def _whole(copy: torch.Tensor, tensor: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return both such that they cover their storages, of one size: what a view leaves out, another may see."""
+    """Return both as views of their whole storages, because another tensor may use the part that this one does not."""
     if tensor.is_contiguous() and tensor.nbytes == tensor.untyped_storage().nbytes():
-        return copy, tensor  # torch copies words a sixth faster than bytes
+        return copy, tensor  # in its own dtype torch copies faster than as bytes
     return _all_bytes(copy), _all_bytes(tensor)
 
 
@@ -85,10 +85,10 @@ def _all_bytes(tensor: torch.Tensor) -> torch.Tensor:
 
 
 class BackgroundTask:
-    """Runs one function at a time in a thread of its own, and keeps its error for who asks.
+    """Runs one function at a time in a background thread. `wait` joins the thread and re-raises its exception.
 
-    The thread lives as long as its function. It is no daemon: an interpreter that ends waits for it, so that what was
-    begun becomes durable.
+    The thread ends with its function. It is not a daemon thread: the interpreter waits for it at exit, so that a save
+    in progress is completed.
     """
 
     def __init__(self) -> None:
@@ -96,16 +96,16 @@ class BackgroundTask:
         self._error: BaseException | None = None
 
     def start(self, function: Callable[[], None], name: str) -> None:
-        """Wait for the task before, raise its error if it failed, then run `function` in a thread called `name`."""
+        """Wait for the previous task, raise its error if it failed, then run `function` in a thread called `name`."""
         self.wait()
         self._thread = threading.Thread(target=self._run, args=(function,), name=name, daemon=False)
         self._thread.start()
 
     def wait(self) -> None:
-        """Wait for the task in flight, and raise the error of the last one, once.
+        """Wait for the current task; if it failed, raise its error, once.
 
         Raises:
-            Exception: what the function raised.
+            Exception: the one that the function raised.
         """
         if self._thread is not None:
             self._thread.join()
@@ -118,6 +118,6 @@ class BackgroundTask:
         try:
             function()
         except BaseException as error:
-            # Told at once, because who waits may come much later.
+            # Logged at once, because `wait` may be called much later.
             logger.error("%s failed: %s", threading.current_thread().name, error)
             self._error = error

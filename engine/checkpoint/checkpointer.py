@@ -1,5 +1,6 @@
-"""Saves and loads a model together with whatever else has a state."""
+"""Saves and loads a model together with other objects that have a state."""
 
+import contextlib
 import logging
 import os
 from collections.abc import Callable
@@ -26,24 +27,26 @@ logger = logging.getLogger(__name__)
 class Checkpointer:
     """Saves and loads a model and any checkpointables, with fvcore's interface and file layout.
 
-    A file holds {"model": state dict, key: state dict of each checkpointable, and what `save` is given}. It is plain
-    data, becomes visible only when it is whole and durable, and is verified before it is loaded. `last_checkpoint` in
-    the same folder holds the name of the file to resume from; it is written after that file is durable.
+    A file contains {"model": state dict, key: state dict of each checkpointable, and the arguments of `save`}. It is
+    plain data, becomes visible only when it is complete and durable, and is verified before it is loaded.
+    `last_checkpoint` in the same folder contains the name of the file to resume from; it is written after that file is
+    durable.
 
     Args:
-        model: a wrapped one (DistributedDataParallel and such) is unwrapped.
-        save_dir: where the files are; "" saves nothing.
-        save_to_disk: whether this process writes; None: on the main rank only.
+        model: a wrapped model (DistributedDataParallel, torch.compile) is unwrapped.
+        save_dir: the folder of the files; "" saves nothing.
+        save_to_disk: True if this process writes; None: only the main rank writes.
         asynchronous: `save` returns when the state is copied, and a thread writes it.
-        convert: brings the names in a file of another project to those of the model, see `load_weights`.
-        minimum_share: the share of the model's weights, in 0..1, that a file to start from must hold.
+        convert: renames the entries of another project's file to the names of the model, see `load_weights`.
+        minimum_share: the share of the model's weights, in 0..1, that a file to start from must contain.
         checkpointables: objects with state_dict() and load_state_dict(), by the key under which they are saved.
 
     Attributes:
         before_visible: called without arguments in each save, in the thread that saves and before anything is written:
             what must be on the disk before the checkpoint is (the metrics up to it).
         after_durable: called with the path when a file and its pointer are durable, by the thread that wrote it.
-        resumed_from: the file that `resume_or_load` went on from; "" when it did not.
+        failed: names, with .pth, of the files of which the last save failed.
+        resumed_from: the file from which `resume_or_load` resumed; "" if it did not resume.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class Checkpointer:
         self.checkpointables: dict[str, Any] = {}
         self.before_visible: list[Callable[[], object]] = []
         self.after_durable: list[Callable[[Path], object]] = []
+        self.failed: set[str] = set()
         self.resumed_from = ""
         self._buffers = KeptBuffers()
         self._task = BackgroundTask()
@@ -76,7 +80,7 @@ class Checkpointer:
         """Save and load `checkpointable` with the model, under `key`.
 
         Raises:
-            KeyError: the key is taken.
+            KeyError: the key is in use.
             TypeError: the object has no state_dict() and load_state_dict().
         """
         if key in self.checkpointables or key in ("model", RESUMABLE):
@@ -87,23 +91,26 @@ class Checkpointer:
         self.checkpointables[key] = checkpointable
 
     def save(self, name: str, *, tag_last: bool = True, **kwargs: Any) -> None:
-        """Write `save_dir/name.pth`; where this process does not write, do nothing.
+        """Write `save_dir/name.pth`; if this process does not write, do nothing.
 
         Args:
             name: the file's name without `.pth`.
-            tag_last: whether a run may go on from it. False for the best weights: `last_checkpoint` stays as it is, and
-                the file is never taken in its place.
-            kwargs: saved as they are, such as iteration=99.
+            tag_last: True if a run may resume from it. False for the best weights: `last_checkpoint` does not change,
+                and no run resumes from the file by itself.
+            kwargs: further entries of the file, such as iteration=99.
 
         Raises:
             TypeError, ValueError: the state is not plain data, or the name is no plain file name.
-            OSError: it could not be written; older files are whole. When asynchronous: the save before this one failed.
+            OSError: it could not be written; older files are whole. An asynchronous save before this one that failed
+                is an error in the log: it does not keep this one from being tried.
         """
         if not self.save_dir or not self.save_to_disk:
             return
         if not name or Path(name).name != name or name.startswith("."):
             raise ValueError(f"a checkpoint's name is that of a file in {self.save_dir}, without .pth; got {name!r}")
-        self.wait()
+        with contextlib.suppress(OSError):  # of another file; the thread has logged it, and `failed` holds its name
+            self.wait()
+        self.failed.discard(f"{name}.pth")  # before the states are asked, which may look there
         plain = to_plain(self._state(tag_last, kwargs))
         for callback in self.before_visible:
             callback()
@@ -112,12 +119,13 @@ class Checkpointer:
         if not self.asynchronous:
             self._write(path, plain, tag_last)
             return
-        # Under the same name: what was copied is let go before the thread begins, which would hold that up by 5 ms.
+        # Reuse the name so that the original state is freed here; freeing it after the thread has started delays that
+        # thread by about 5 ms.
         plain = self._buffers.copy(plain)
         self._task.start(partial(self._write, path, plain, tag_last), f"save of {path}")
 
     def wait(self) -> None:
-        """Wait until what was saved is durable.
+        """Wait until the last save is durable.
 
         Raises:
             OSError: the asynchronous save failed; raised once.
@@ -125,7 +133,7 @@ class Checkpointer:
         self._task.wait()
 
     def close(self) -> None:
-        """Wait for the last save and give the copy's memory back. Saving goes on working."""
+        """Wait for the last save and free the memory of the copy. The checkpointer can still be used."""
         try:
             self.wait()
         finally:
@@ -139,13 +147,13 @@ class Checkpointer:
             checkpointables: keys to load; None: all that were added.
 
         Returns:
-            What else the file holds, such as "iteration".
+            The other entries of the file, such as "iteration".
 
         Raises:
-            FileNotFoundError: there is no such file.
-            ValueError: it is damaged, would run code, or holds less than `minimum_share` of the model's weights (see
+            FileNotFoundError: the file does not exist.
+            ValueError: it is damaged, would run code, or has less than `minimum_share` of the model's weights (see
                 `read_checkpoint` and `load_weights`).
-            KeyError: a name in `checkpointables` was never added.
+            KeyError: a key in `checkpointables` was never added.
         """
         if not os.fspath(path):
             logger.info("No checkpoint is given: the model starts from its initial weights")
@@ -165,11 +173,11 @@ class Checkpointer:
         return self._load_rest(path, checkpoint, checkpointables)
 
     def has_checkpoint(self) -> bool:
-        """Whether `save_dir` holds a checkpoint that a run could go on from (valid or not)."""
+        """Return True if `save_dir` has a checkpoint, valid or not, from which a run could resume."""
         return bool(self.get_checkpoint_file())
 
     def get_checkpoint_file(self) -> str:
-        """Return the path that `last_checkpoint` names, else the newest that a run could go on from, else ""."""
+        """Return the path that `last_checkpoint` names, else the newest file from which a run could resume, else ""."""
         if not self.save_dir:
             return ""
         try:
@@ -186,17 +194,17 @@ class Checkpointer:
         return [str(path) for path in checkpoint_files(self.save_dir)] if self.save_dir else []
 
     def resume_or_load(self, path: str | os.PathLike[str], *, resume: bool = True) -> dict[str, Any]:
-        """Go on from the newest valid checkpoint in `save_dir`, or load the weights in `path`.
+        """Resume from the newest valid checkpoint in `save_dir`, or load the weights in `path`.
 
-        With `resume`, the main rank chooses the file and all ranks load it, with every checkpointable; see
-        `find_newest_valid` for the choice. Where no checkpoint was ever written, or without `resume`, only the model is
-        loaded from `path` ("": not even that). `resumed_from` tells which it was.
+        With `resume`, the main rank chooses the file (see `find_newest_valid`) and all ranks load it, with every
+        checkpointable. If no checkpoint was ever written, or without `resume`, only the model is loaded from `path` (""
+        loads nothing). Afterwards, `resumed_from` is the file from which it resumed, or "".
 
         Returns:
-            What else the file holds, such as "iteration".
+            The other entries of the file, such as "iteration".
 
         Raises:
-            ValueError: there are checkpoints, and none is valid; or the model differs from the one that was saved.
+            ValueError: checkpoints exist but none is valid; or the model differs from the saved one.
         """
         self.resumed_from = ""
         if not resume or not self.save_dir:
@@ -215,7 +223,7 @@ class Checkpointer:
         checkpoint = attempted_by_all(lambda: found[0].checkpoint if found else read_checkpoint(chosen))
         if not load_weights(self.model, checkpoint.pop("model"), source=chosen).is_exact:
             raise ValueError(
-                f"the model differs from the one in {chosen} (see the table above), so the run cannot go on as it was. "
+                f"the model differs from the one in {chosen} (see the table above), so the run cannot resume. "
                 "To start a new run from its weights, load it without resuming."
             )
         rest = self._load_rest(chosen, checkpoint, None)
@@ -236,10 +244,14 @@ class Checkpointer:
         return state | extra | ({} if tag_last else {RESUMABLE: False})
 
     def _write(self, path: Path, plain: dict[str, Any], tag_last: bool) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_checkpoint(path, plain)
-        if tag_last:
-            self.tag_last_checkpoint(path.name)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_checkpoint(path, plain)
+            if tag_last:
+                self.tag_last_checkpoint(path.name)
+        except BaseException:
+            self.failed.add(path.name)
+            raise
         for callback in self.after_durable:
             callback(path)
 
@@ -251,6 +263,6 @@ class Checkpointer:
                 logger.info("Loading %s from %s", key, path)
                 self.checkpointables[key].load_state_dict(checkpoint.pop(key))
             else:
-                logger.warning("%s holds no %s: it stays as it is", path, key)
+                logger.warning("%s has no %s: its state is not changed", path, key)
         checkpoint.pop(RESUMABLE, None)
         return checkpoint

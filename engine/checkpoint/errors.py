@@ -1,4 +1,4 @@
-"""What can be wrong with a checkpoint file; all are ValueErrors, to be caught without importing this."""
+"""Errors of checkpoint files. All are ValueErrors, so that a caller can catch them without importing this module."""
 
 
 class CheckpointError(ValueError):
@@ -6,12 +6,12 @@ class CheckpointError(ValueError):
 
 
 class DamagedCheckpoint(CheckpointError):
-    """A file that was cut short or whose bits changed since it was written."""
+    """A file that is truncated, or whose bits have changed since it was written."""
 
 
 class UnsafeCheckpoint(CheckpointError):
-    """A file that would call functions of its own choice when it is loaded."""
+    """A file that would call arbitrary functions when it is loaded."""
 
 
 class NoValidCheckpoint(CheckpointError):
-    """A folder that holds checkpoints, none of which can be used."""
+    """A folder with checkpoints, none of which can be used."""

@@ -1,4 +1,4 @@
-"""What became of the entries of a weight file: one report, and its table grouped by module."""
+"""Report of which entries of a weight file were loaded, with a table grouped by module."""
 
 import re
 from collections import defaultdict
@@ -12,14 +12,14 @@ _MAX_ROWS = 50
 class LoadedWeights:
     """What `load_weights` did, by name.
 
-    Counters of batch normalisation (``num_batches_tracked``) are in none of the lists: they hold nothing that was
-    learned, and files of other projects often lack them.
+    Counters of batch normalisation (``num_batches_tracked``) are in none of the lists: they are not learned, and files
+    of other projects often lack them.
 
     Attributes:
         loaded: names of the model that were copied from the file.
         converted: those of `loaded` that have another name in the file.
         missing_keys: names that only the model has; they keep their initial (random) values.
-        unexpected_keys: names that only the file has; they are left out.
+        unexpected_keys: names that only the file has; they are skipped.
         incorrect_shapes: (name, shape in the file, shape in the model) where both have it with different shapes; they
             keep their initial values too.
     """
@@ -37,7 +37,7 @@ class LoadedWeights:
 
     @property
     def share(self) -> float:
-        """The share of the model's weights that was loaded, in 0..1; 1 where it has none."""
+        """The share of the model's weights that was loaded, in 0..1; 1 if the model has none."""
         total = len(self.loaded) + len(self.initial)
         return len(self.loaded) / total if total else 1.0
 
@@ -49,12 +49,12 @@ class LoadedWeights:
     def summary(self) -> str:
         """Return the numbers in one line: "Loaded 265 of 267 weights (99 %), 265 under converted names"."""
         total = len(self.loaded) + len(self.initial)
-        # Rounded down: 100 % means all.
+        # Rounded down, so that 100 % means all weights.
         counts = f"Loaded {len(self.loaded)} of {total} weights ({int(100 * self.share)} %)"
         return counts + (f", {len(self.converted)} under converted names" if self.converted else "")
 
     def table(self) -> str:
-        """Return what did not fit as a table; names are grouped like `layer1.0.{bn1,bn2}.{bias,weight}`."""
+        """Return a table of the entries that were not loaded; names are grouped: `layer1.0.{bn1,bn2}.{bias,weight}`."""
         from tabulate import tabulate
 
         rows = [["not in the file", group, "", "initial values"] for group in group_keys(self.missing_keys)]
@@ -65,14 +65,14 @@ class LoadedWeights:
             rows += [
                 ["another shape", group, str(in_file), f"{in_model}, initial values"] for group in group_keys(keys)
             ]
-        rows += [["not in the model", group, "left out", ""] for group in group_keys(self.unexpected_keys)]
+        rows += [["not in the model", group, "skipped", ""] for group in group_keys(self.unexpected_keys)]
         if len(rows) > _MAX_ROWS:
             rows[_MAX_ROWS:] = [["...", f"and {len(rows) - _MAX_ROWS} more rows", "", ""]]
         return tabulate(rows, headers=["", "names", "in the file", "in the model"], tablefmt="simple")
 
 
 def group_keys(keys: Iterable[str]) -> list[str]:
-    """Group dotted names: modules that miss the same things share one line, `layer1.0.{bn1,bn2}.{bias,weight}`."""
+    """Group dotted names: modules with the same names inside share one line, `layer1.0.{bn1,bn2}.{bias,weight}`."""
     tree: dict = {}
     for key in keys:
         node = tree

@@ -1,13 +1,23 @@
-"""The form in which a state is saved: plain data, which can be loaded without running anything of the file's choice."""
+"""Converts a state to plain data, the form in which it is saved: it can be loaded without running code of the file."""
 
+import codecs
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 
 MAX_DEPTH = 100
+
+
+class _EmptyBytes:
+    """Is loaded as b"". Pickled by itself, b"" is a call of `bytes`, which torch's safe loader refuses."""
+
+    def __reduce__(self) -> tuple[Any, tuple[str, str]]:
+        return codecs.encode, ("", "latin1")  # the form in which other bytes are pickled
+
+
+_EMPTY_BYTES = _EmptyBytes()
 _SCALARS = frozenset((str, bytes, int, float, bool, type(None)))
 _CONTAINERS = frozenset((dict, OrderedDict, defaultdict, Counter, list, tuple, torch.Size))
 # torch's safe unpickler reads integers of at most 255 bytes.
@@ -17,44 +27,29 @@ _MAX_INT_BITS = 2000
 def to_plain(tree: Any, path: str = "checkpoint") -> Any:
     """Return `tree` as plain data: tensors, dict, list, tuple, str, bytes, int, float, bool and None.
 
-    Containers are new, so that later changes of the originals do not reach them; tensors are detached but not copied,
-    except views of less than half of their storage and expanded ones, which would otherwise bring the whole storage
-    into the file (or cannot be read back). Tied weights stay tied. numpy scalars become Python's, arrays become
+    Containers are new objects, so later changes of the originals do not affect them. Tensors are detached but not
+    copied, except views of less than half of their storage and expanded tensors: torch.save would write the whole
+    storage (or write a file that cannot be read). Tied weights stay tied. numpy scalars become Python's, arrays become
     tensors, and the standard library's dicts become dicts (an OrderedDict keeps torch's `_metadata`).
 
     Args:
         tree: the state.
-        path: what to call the root in errors.
+        path: the name of the root in error messages.
 
     Raises:
-        TypeError: something else is in it; the message has its dotted path.
-        ValueError: a container holds itself, or is more than 100 levels deep.
+        TypeError: the state has a value of another type; the message has its dotted path.
+        ValueError: a container contains itself, or is more than 100 levels deep.
     """
     return _Converter().convert(tree, path, 0)
 
 
-def map_tensors(tree: Any, function: Callable[[torch.Tensor], torch.Tensor]) -> Any:
-    """Return plain data in which every tensor is replaced by what `function` makes of it."""
-    if isinstance(tree, torch.Tensor):
-        return function(tree)
-    if isinstance(tree, OrderedDict):
-        result = OrderedDict((key, map_tensors(value, function)) for key, value in tree.items())
-        result.__dict__.update(tree.__dict__)
-        return result
-    if isinstance(tree, dict):
-        return {key: map_tensors(value, function) for key, value in tree.items()}
-    if isinstance(tree, list | tuple):
-        return type(tree)(map_tensors(value, function) for value in tree)
-    return tree
-
-
 class _Converter:
-    """One conversion: remembers what it has seen, so that what was shared stays shared and a cycle is found."""
+    """One conversion. It remembers the objects that it has seen, to keep shared objects shared and to detect cycles."""
 
     def __init__(self) -> None:
         self._containers: dict[int, Any] = {}
         self._open: set[int] = set()
-        # By view: a tensor that is not saved as it is (kept, so that its address is not used again) and its copy.
+        # View -> (tensor, copy). The tensor is stored too, so that no new tensor gets its address while this runs.
         self._copies: dict[tuple, tuple[torch.Tensor, torch.Tensor]] = {}
         self._dtypes: dict[tuple, torch.dtype] = {}
 
@@ -102,14 +97,14 @@ class _Converter:
                 raise TypeError(f"{path} has a tensor as a key; use a str or an int")
             result[plain_key] = self.convert(item, f"{path}.{key}", depth + 1)
         if metadata is not None:
-            # Modules look up here by which version of their class they were saved.
+            # torch's modules read here with which version of their class they were saved.
             result._metadata = self.convert(metadata, f"{path}._metadata", depth + 1)  # type: ignore[attr-defined]
         return result
 
     @staticmethod
     def _scalar(value: Any, path: str) -> Any:
         if type(value) is bytes and not value:
-            raise TypeError(f"{path} is empty bytes, which torch's safe loader refuses; use None or an empty str")
+            return _EMPTY_BYTES
         if type(value) is int and value.bit_length() > _MAX_INT_BITS:
             raise TypeError(f"{path} is an integer of {value.bit_length()} bits; at most {_MAX_INT_BITS} can be saved")
         return value

@@ -1,4 +1,4 @@
-"""What several processes decide together when they load a checkpoint; in one process, nothing is communicated."""
+"""Decisions that all processes make together when they load a checkpoint. One process communicates nothing."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -9,9 +9,12 @@ T = TypeVar("T")
 
 
 def decided_by_main(decide: Callable[[], T]) -> T:
-    """Call `decide` on rank 0 alone, and return its value, or raise its error, on every rank.
+    """Call `decide` on rank 0 only; return its value, or raise its error, on every rank.
 
-    All ranks must call this; the value and the error must be picklable.
+    All ranks must call this function. The value and the error must be picklable.
+
+    Raises:
+        Exception: the one that `decide` raised on rank 0.
     """
     value, error = None, None
     if comm.is_main_process():
@@ -26,10 +29,11 @@ def decided_by_main(decide: Callable[[], T]) -> T:
 
 
 def attempted_by_all(attempt: Callable[[], T]) -> T:
-    """Call `attempt` on every rank, and raise on all of them when it fails on one, so that none waits for ever.
+    """Call `attempt` on every rank; if it fails on one, raise on all, so that no rank waits for another without end.
 
     Raises:
-        Exception: what `attempt` raised here; RuntimeError where it failed on other ranks only.
+        Exception: the one that `attempt` raised on this rank.
+        RuntimeError: it failed on other ranks only.
     """
     value, error = None, None
     try:

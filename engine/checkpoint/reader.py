@@ -1,4 +1,4 @@
-"""Reads checkpoint files: verified, plain data only, and never more memory than the file's size warrants."""
+"""Reads checkpoint files: verifies them, accepts plain data only, and limits the memory by the size of the file."""
 
 import os
 import pickle
@@ -13,15 +13,16 @@ from .plain import MAX_DEPTH
 from .safety import check_pickle, unsafe_error
 from .verify import is_zip, read_pickle, verify_file
 
-# Beside tensors and containers. Devices and types run nothing, and files of others hold them.
+# Types that are allowed in addition to tensors and containers. Devices and dtypes are harmless, and files of other
+# projects contain them.
 _LEAVES = (str, bytes, int, float, bool, complex, type(None), torch.device, torch.dtype)
-# A view can claim any size over a storage of one element (stride 0). Honest files tie and overlap a little.
+# A view can claim any size over a storage of one element (stride 0). Normal files have some tied and overlapping views.
 _MAX_UNFOLDING = 16
 _MIN_ALLOWANCE = 64 << 20
 _LEGACY_MAGIC = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)
 # Magic number, protocol version, system, the tree, the storages' keys.
 _LEGACY_PICKLES = 5
-# The names under which files hold the weights.
+# Keys under which files store the weights.
 _WEIGHTS = ("model", "state_dict", "model_state")
 
 
@@ -29,16 +30,16 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Verify a `.pth` file and return it in the layout {"model": state dict, ...}, its tensors on the CPU.
 
     Files of this project, fvcore and detectron2 ({"model": ...}), {"state_dict": ...} (mmdet, CenterTrack),
-    {"model_state": ...} (pycls, PySlowFast) and bare state dicts (torchvision) are understood. Files from before torch
-    1.6 carry no checksums; they are read, but a flipped bit goes unseen.
+    {"model_state": ...} (pycls, PySlowFast) and bare state dicts (torchvision) are supported. Files of torch before 1.6
+    have no checksums: they are read, but a changed bit is not detected.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        DamagedCheckpoint: it was cut short, or bits of it have changed.
+        FileNotFoundError: the file does not exist.
+        DamagedCheckpoint: it is truncated, or bits of it have changed.
         UnsafeCheckpoint: it is a pickle that would run code (every `.pkl` file is refused).
-        CheckpointError: it is whole but holds no weights, or claims an absurd size.
+        CheckpointError: it is undamaged but has no weights, or its tensors are far larger than the file.
     """
-    path = Path(path).expanduser()  # no shell expands what stands in a YAML file
+    path = Path(path).expanduser()  # a "~" in a YAML file is not expanded by a shell
     if not path.is_file():
         raise FileNotFoundError(f"there is no checkpoint file {path}; a URL must be downloaded first")
     if is_zip(path):
@@ -50,7 +51,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def peek_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return the numbers and strings at the top of a checkpoint (such as "iteration"); tensors' data are not read.
+    """Return the numbers and strings at the top level of a checkpoint, such as "iteration"; no tensor data are read.
 
     Raises:
         CheckpointError, OSError: as for `read_checkpoint`.
@@ -63,10 +64,10 @@ def peek_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def as_checkpoint(tree: Any, path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Bring what a file holds into the layout {"model": state dict, ...}.
+    """Return the content of a file in the layout {"model": state dict, ...}.
 
     Raises:
-        CheckpointError: there are no weights in it.
+        CheckpointError: it has no weights.
     """
     if isinstance(tree, dict):
         for key in _WEIGHTS:
@@ -85,14 +86,14 @@ def _load(path: str | os.PathLike[str], *, mmap: bool) -> Any:
     except (OSError, MemoryError):
         raise
     except Exception as error:
-        # What was verified and is still not loadable was made by hand; torch raises many types for it.
+        # The file passed verification and still cannot be loaded: it was made by hand. torch raises many error types.
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DamagedCheckpoint(f"{path} cannot be decoded: {reason}") from error
     return _Cleaner(path).clean(tree, 0)
 
 
 def _check_legacy(path: Path) -> None:
-    """Check a file that is no zip archive: the old format of torch.save (five pickles, then the data), or refused."""
+    """Check a file that is not a zip archive: only the old format of torch.save (five pickles, data) is accepted."""
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(len(_LEGACY_MAGIC))
@@ -106,7 +107,7 @@ def _check_legacy(path: Path) -> None:
 
 
 class _Cleaner:
-    """Turns what the loader built into exactly plain data, and refuses what would unfold to absurd sizes."""
+    """Converts the loaded objects to plain data, and refuses views that claim far more memory than the file has."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = path
@@ -125,7 +126,7 @@ class _Cleaner:
                 raise CheckpointError(f"{self._path} holds a {type(value).__qualname__}, which is no plain data")
             return value
         if id(value) not in self._done:
-            # Until it is finished it stands for itself: a structure that contains itself ends here.
+            # Marked until it is finished, so that a structure that contains itself is detected.
             self._done[id(value)] = _CYCLE
             self._keep.append(value)
             self._done[id(value)] = self._container(value, depth)
@@ -137,7 +138,7 @@ class _Cleaner:
         if isinstance(value, list | tuple):
             items = [self.clean(item, depth + 1) for item in value]
             return items if isinstance(value, list) else tuple(items)
-        # A file can give an OrderedDict attributes that shadow its methods: ask the class.
+        # A file can give an OrderedDict attributes that shadow its methods, so the class's method is called.
         entries = {self._key(key, depth): self.clean(item, depth + 1) for key, item in dict.items(value)}
         metadata = vars(value).get("_metadata") if isinstance(value, OrderedDict) else None
         if metadata is None:
@@ -167,7 +168,7 @@ class _Cleaner:
 
 
 def _is_metadata(value: Any) -> bool:
-    """Whether this is what Module.state_dict notes of modules: {name: {"version": number or None, ...}}."""
+    """Return True if this is the `_metadata` of Module.state_dict: {name: {"version": number or None, ...}}."""
     return isinstance(value, dict) and all(
         isinstance(name, str) and isinstance(facts, dict) and type(facts.get("version")) in (int, type(None))
         for name, facts in value.items()

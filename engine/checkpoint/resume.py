@@ -1,4 +1,4 @@
-"""Finds the checkpoint from which a run goes on: the newest one that is whole."""
+"""Finds the checkpoint from which a run resumes: the newest one that is valid."""
 
 import logging
 import os
@@ -12,22 +12,22 @@ from .reader import peek_checkpoint, read_checkpoint
 logger = logging.getLogger(__name__)
 POINTER = "last_checkpoint"
 _LONGEST_NAME = 255  # bytes, of every file system in use
-# Stored as False in a file that a run never goes on from by itself, such as the best one.
+# Stored as False in a file from which a run never resumes by itself, such as the best checkpoint.
 RESUMABLE = "resumable"
 
 
 class Found(NamedTuple):
-    """A checkpoint file and what is in it."""
+    """A checkpoint file and its content."""
 
     path: Path
     checkpoint: dict[str, Any]
 
 
 def read_pointer(folder: str | os.PathLike[str]) -> Path | None:
-    """Return the file that `last_checkpoint` names, which may be missing; None where nothing is named.
+    """Return the file that `last_checkpoint` names, which may be missing; None if there is no `last_checkpoint`.
 
     Raises:
-        CheckpointError: it holds something else than the name of a file in its folder.
+        CheckpointError: its content is not the name of a file in its folder.
     """
     pointer = Path(folder) / POINTER
     try:
@@ -37,14 +37,14 @@ def read_pointer(folder: str | os.PathLike[str]) -> Path | None:
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{pointer} should be a file with the name of a file beside it: {error}") from error
     name = raw.decode(errors="replace").strip()
-    # No checkpoint is hidden; reading .lock, for one, would drop this process's lock on the folder.
+    # No checkpoint has a hidden name. Opening and closing .lock could release this process's lock on the folder.
     if not name or name.startswith(".") or Path(name).name != name or "\0" in name or len(raw) > _LONGEST_NAME:
         raise CheckpointError(f"{pointer} should hold the name of a file beside it, and holds {name[:80]!r}")
     return Path(folder) / name
 
 
 def checkpoint_files(folder: str | os.PathLike[str]) -> list[Path]:
-    """Return the `.pth` files of a folder, by name; none where there is no such folder."""
+    """Return the `.pth` files of a folder, sorted by name; [] if the folder does not exist."""
     folder = Path(folder)
     if not folder.is_dir():
         return []
@@ -53,10 +53,10 @@ def checkpoint_files(folder: str | os.PathLike[str]) -> list[Path]:
 
 
 def resumable_files(folder: str | os.PathLike[str]) -> tuple[list[Path], list[Path]]:
-    """Return the checkpoints of a folder that a run can go on from, newest first, and the unreadable ones.
+    """Return the checkpoints of a folder from which a run can resume, newest first, and the unreadable ones.
 
-    Newest is by the iteration that is stored in the file. Files without one (weights that somebody put there) and files
-    saved with `tag_last=False` (the best) do not count. Only the structure of each file is looked at.
+    The newest file is the one that stores the largest iteration. Files without an iteration (weights that a user put
+    there) and files saved with `tag_last=False` (the best) are skipped. Only the structure of each file is read.
     """
     found, unreadable = [], []
     for path in checkpoint_files(folder):
@@ -73,7 +73,7 @@ def resumable_files(folder: str | os.PathLike[str]) -> tuple[list[Path], list[Pa
 
 
 def is_checkpoint_of_a_run(path: Path) -> bool:
-    """Return True if a run has saved this file: it says at which iteration."""
+    """Return True if a run has saved this file: it stores an iteration."""
     try:
         return type(peek_checkpoint(path).get("iteration")) is int
     except (CheckpointError, OSError):
@@ -81,18 +81,18 @@ def is_checkpoint_of_a_run(path: Path) -> bool:
 
 
 def holds_checkpoint(folder: Path) -> bool:
-    """Say whether there is a checkpoint, whole or damaged, that a run might go on from."""
+    """Return True if the folder has a checkpoint, valid or damaged, from which a run might resume."""
     found, unreadable = resumable_files(folder)
     return bool(found or unreadable or (folder / POINTER).exists())
 
 
 def find_newest_valid(folder: str | os.PathLike[str]) -> Found | None:
-    """Return the file that `last_checkpoint` names, or the newest valid one where that is damaged or missing.
+    """Return the file that `last_checkpoint` names, or the newest valid one if that is damaged or missing.
 
-    Each file that is passed over is named in a warning. None: nothing that a run could go on from was ever written.
+    A warning names each file that is skipped. None: no checkpoint from which a run could resume was ever written.
 
     Raises:
-        NoValidCheckpoint: there are files, and none of them is valid.
+        NoValidCheckpoint: files exist, but none is valid.
     """
     try:
         named = read_pointer(folder)
@@ -109,14 +109,14 @@ def find_newest_valid(folder: str | os.PathLike[str]) -> Found | None:
     for path in files:
         found = _try(path) if path not in bad else None
         if found is not None:
-            logger.warning("Going on from %s, the newest valid checkpoint in its folder", path)
+            logger.warning("Resuming from %s, the newest valid checkpoint in its folder", path)
             return found
         bad.append(path)
     bad = sorted({*bad, *unreadable})
     if bad:
         raise NoValidCheckpoint(
             f"no checkpoint in {folder} is valid; tried {', '.join(path.name for path in bad)}. "
-            "Bring one back from a copy, or start anew in another folder or without resuming."
+            "Restore one from a backup, or start again in another folder or without resuming."
         )
     return None
 
@@ -125,5 +125,5 @@ def _try(path: Path) -> Found | None:
     try:
         return Found(path, read_checkpoint(path))
     except (CheckpointError, OSError) as error:
-        logger.warning("Not going on from %s: %s", path.name, error)
+        logger.warning("Not resuming from %s: %s", path.name, error)
         return None

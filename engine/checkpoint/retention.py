@@ -1,4 +1,4 @@
-"""Which periodic checkpoints stay on the disk."""
+"""Deletes old periodic checkpoints."""
 
 import logging
 import os
@@ -23,10 +23,15 @@ def periodic_iteration(name: str, prefix: str) -> int | None:
 
 
 def prune(written: str | os.PathLike[str], prefix: str, max_to_keep: int) -> list[str]:
-    """Delete periodic checkpoints beyond the newest `max_to_keep`, whoever wrote them, and return their names.
+    """Delete all periodic checkpoints except the newest `max_to_keep`, and return the names of the deleted files.
 
-    `written` is the file that has just become durable; it is read back first, and if it is not whole nothing is
-    deleted. It counts as the newest: files of later iterations were left by a resume from before them, and go first.
+    Files of earlier sessions count too. Files of later iterations than `written` are the first to be deleted: the run
+    was resumed from before them, so they are not part of it.
+
+    Args:
+        written: the file that has just become durable. It is verified first; if it is damaged, nothing is deleted.
+        prefix: of the files' names, see `periodic_name`.
+        max_to_keep: number of files, at least 1.
 
     Raises:
         ValueError: `max_to_keep` is less than 1.

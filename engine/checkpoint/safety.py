@@ -1,4 +1,4 @@
-"""Reads what a pickle would call, without calling it, so that a refusal can say by name what the file wanted to do."""
+"""Finds the functions that a pickle would call, without calling them; the error for an unsafe file names them."""
 
 import os
 import pickletools
@@ -7,8 +7,8 @@ from typing import IO
 
 from .errors import DamagedCheckpoint, UnsafeCheckpoint
 
-# All that plain data and tensors need. torch's own list is longer: it can also make sets, sparse tensors and
-# buffers of any length, which a checkpoint of weights has no use for.
+# Everything that plain data and tensors need. torch's own list is longer: it also allows sets, sparse tensors and
+# buffers of any length, which a checkpoint of weights does not need.
 _ALLOWED = {
     "collections OrderedDict",
     "collections Counter",
@@ -23,20 +23,20 @@ _ALLOWED = {
     "torch.storage UntypedStorage",
 }
 _TORCH_NAMES = re.compile(r"^torch (\w+Storage|u?int\d+|b?float\d+(_\w+)?|bool|complex\d+)$")
-# These look a function up in another way; torch.save writes none of them.
+# These opcodes look up a function in other ways; torch.save writes none of them.
 _REFUSED_OPCODES = {"INST", "OBJ", "STACK_GLOBAL", "EXT1", "EXT2", "EXT4", "NEWOBJ_EX"}
 
 
 def check_pickle(stream: bytes | IO[bytes], path: str | os.PathLike[str]) -> None:
-    """Check that one pickle builds tensors and plain data and nothing else.
+    """Check that a pickle builds only tensors and plain data.
 
     Args:
-        stream: the pickle, or a file that stands at its beginning and is left at its end.
-        path: the file that it is part of, for the messages.
+        stream: the pickle, or an open file at the pickle's first byte; it is read up to the end of the pickle.
+        path: the file that contains the pickle, for error messages.
 
     Raises:
-        UnsafeCheckpoint: it names a function or class that has no place in plain data.
-        DamagedCheckpoint: it is no pickle, or ends too early.
+        UnsafeCheckpoint: it names a function or class that plain data do not need.
+        DamagedCheckpoint: it is not a pickle, or is truncated.
     """
     try:
         for opcode, argument, _ in pickletools.genops(stream):
@@ -47,13 +47,13 @@ def check_pickle(stream: bytes | IO[bytes], path: str | os.PathLike[str]) -> Non
                 raise unsafe_error(path, f"{argument or opcode.name}".replace(" ", "."))
     except UnsafeCheckpoint:
         raise
-    # genops raises ValueError for unknown opcodes, and whatever int() and decoding raise for their arguments.
+    # genops raises ValueError for unknown opcodes, and the errors of int() and of decoding for their arguments.
     except (ValueError, EOFError, IndexError, OverflowError, MemoryError) as error:
         raise DamagedCheckpoint(f"{path} is damaged: its structure cannot be read ({error})") from error
 
 
 def unsafe_error(path: str | os.PathLike[str], what: str) -> UnsafeCheckpoint:
-    """Return the error for a file that would run code or make objects, with the remedy."""
+    """Return the error for a file that would run code or create objects; it says how to convert the file."""
     return UnsafeCheckpoint(
         f"{path} is refused: it is a pickle that wants {what}, and loading it could run any code of its author's. "
         "If you trust where it came from, convert it once, in a place where nothing can be harmed: "

@@ -1,4 +1,4 @@
-"""Tells a whole checkpoint file from a damaged one, before torch.load, which accepts a flipped bit in a tensor."""
+"""Detects damaged checkpoint files before torch.load, which does not detect a changed bit in a tensor."""
 
 import os
 import struct
@@ -12,7 +12,7 @@ from typing import BinaryIO
 from .errors import CheckpointError, DamagedCheckpoint
 
 _CHUNK = 1 << 20
-# What zipfile raises for bytes that are no zip archive.
+# Errors that zipfile raises for bytes that are not a zip archive.
 _ZIP_ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
@@ -28,20 +28,20 @@ _REMEDY = "Use an older checkpoint, or copy it again from where it came from."
 
 
 def is_zip(path: str | os.PathLike[str]) -> bool:
-    """Whether the file starts like torch.save's zip archive (all that torch >= 1.6 writes)."""
+    """Return True if the file starts like a zip archive of torch.save, the format that torch >= 1.6 writes."""
     with Path(path).open("rb") as file:
         return file.read(4) == b"PK\x03\x04"
 
 
 def verify_file(path: str | os.PathLike[str]) -> None:
-    """Read a checkpoint file once and compare the CRC-32 that it holds for each of its records.
+    """Read a checkpoint file once and compare the CRC-32 of each record with the stored one.
 
-    Memory: one chunk of 1 MiB, whatever the headers claim.
+    Memory: one chunk of 1 MiB, whatever sizes the headers claim.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        DamagedCheckpoint: it was cut short, or bits of it have changed.
-        CheckpointError: it is whole, but not what torch.save writes.
+        FileNotFoundError: the file does not exist.
+        DamagedCheckpoint: it is truncated, or bits of it have changed.
+        CheckpointError: it is undamaged, but torch.save did not write it.
     """
     with _archive(path) as archive:
         for info in archive.infolist():
@@ -49,7 +49,7 @@ def verify_file(path: str | os.PathLike[str]) -> None:
 
 
 def read_pickle(path: str | os.PathLike[str]) -> bytes:
-    """Return the verified record that describes a checkpoint's structure; the tensors' data are not read.
+    """Return the verified record that describes a checkpoint's structure; no tensor data are read.
 
     Raises:
         FileNotFoundError, DamagedCheckpoint, CheckpointError: as for `verify_file`.
@@ -76,13 +76,13 @@ def _size(file: BinaryIO) -> int:
 
 
 def _check_structure(path: str | os.PathLike[str], archive: zipfile.ZipFile, size: int) -> None:
-    """Check the table of contents, so that nothing in it can make a reader allocate more than the file's size."""
+    """Check the archive's directory, so that no entry can make a reader allocate more than the file's size."""
     records = archive.infolist()
     names = [info.filename for info in records]
     if len(set(names)) != len(names):
         raise CheckpointError(f"{path} holds two records of one name; it was not written by torch.save")
     if any(info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size for info in records):
-        raise CheckpointError(f"{path} is a compressed archive, and torch.save writes none: unpack it and save it anew")
+        raise CheckpointError(f"{path} is a compressed archive, and torch.save writes none: save it with torch.save")
     if sum(info.file_size for info in records) > size:
         raise DamagedCheckpoint(f"{path} has {size} bytes and claims to hold more. {_REMEDY}")
     pickles = [name for name in names if name.count("/") == 1 and name.endswith("/data.pkl")]
@@ -93,7 +93,7 @@ def _check_structure(path: str | os.PathLike[str], archive: zipfile.ZipFile, siz
 
 
 def _check_record(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
-    # zipfile compares the checksum when it has read the last byte, and says where it differs.
+    # zipfile compares the checksum after the last byte; its error names the record.
     with archive.open(info) as record:
         while record.read(_CHUNK):
             pass

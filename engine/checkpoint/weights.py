@@ -1,4 +1,4 @@
-"""Loads a state dict into a model, whoever wrote it, and says what became of each entry."""
+"""Loads a state dict of this or another project into a model, and reports what was loaded."""
 
 import logging
 import os
@@ -18,10 +18,10 @@ Convert: TypeAlias = Callable[[Mapping[str, Any], Mapping[str, Any]], Mapping[st
 """(entries of a file, entries of the model) -> the file's entries under the model's names, its shapes if need be."""
 
 MINIMUM_SHARE = 0.5
-"""Of the weights of a model that starts from a file, the share that must be in it, unless another is asked for."""
+"""Default for the share of a model's weights, in 0..1, that a file to start from must contain."""
 
-# DataParallel and DistributedDataParallel put the first before each name, torch.compile the second before each name of
-# what it compiles, which may be a part of the model.
+# DataParallel and DistributedDataParallel put the first before every name; torch.compile puts the second before the
+# names of the module that it compiles, which may be a part of the model.
 _WRAPPER, _COMPILED = "module.", "_orig_mod"
 _COUNTER = "num_batches_tracked"
 
@@ -46,22 +46,25 @@ def load_weights(
     minimum_share: float = 0.0,
     source: str | os.PathLike[str] = "the file",
 ) -> LoadedWeights:
-    """Copy into `model` all that fits by name and shape; log how much that was, and the rest as one table.
+    """Copy into `model` all entries that fit by name and shape; log their number, and the others as one table.
 
-    What wrappers add to names does not count: "module." before all of them, and "_orig_mod." anywhere (torch.compile).
+    Prefixes of wrappers are ignored: "module." before all names, and "_orig_mod." anywhere (torch.compile).
 
     Args:
         model: may be wrapped; it is changed in place.
         state: name -> tensor.
-        convert: brings entries of other projects to the model's names, such as `steploop.modeling.convert_names`.
-        ignore: prefixes of names that are left out of the table where only the file has them, such as a classifier's.
-        minimum_share: the share of the model's weights, in 0..1, that must be loaded; with 0, one name in common is
-            enough, and the caller looks at the report.
+        convert: renames entries of other projects to the model's names, such as `steploop.modeling.convert_names`.
+        ignore: prefixes of names, such as a classifier's, that are not in the table if only the file has them.
+        minimum_share: the share of the model's weights, in 0..1, that must be loaded; with 0, one common name is
+            enough, and the caller checks the report.
         source: the file's name in messages.
 
+    Returns:
+        The names that were loaded, and those that were not.
+
     Raises:
-        ValueError: no name is in both, or less than `minimum_share` fits (the model is then changed in part); something
-            that should be a tensor is none, or the model cannot take one.
+        ValueError: there is no common name, or less than `minimum_share` fits (the model is then partly changed); an
+            entry that should be a tensor is not one, or the model cannot load it.
     """
     model = unwrap(model)
     expected = model.state_dict()
@@ -70,7 +73,7 @@ def load_weights(
     fitting, incorrect = _fitting(converted, expected)
     try:
         result = model.load_state_dict(fitting, strict=False)
-    except RuntimeError as error:  # such as a type that cannot be copied into that of the model
+    except RuntimeError as error:  # such as a dtype that cannot be copied into that of the model
         raise ValueError(f"the model cannot take the weights in {source}: {error}") from error
     wrong = {name for name, *_ in incorrect}
     initial = {*result.missing_keys, *wrong}
@@ -91,9 +94,9 @@ def load_weights(
 def _fitting(
     state: Mapping[str, Any], expected: Mapping[str, Any]
 ) -> tuple[dict[str, Any], list[tuple[str, tuple[int, ...], tuple[int, ...]]]]:
-    """Return the entries without those of another shape, and (name, shape in the file, in the model) of those."""
+    """Return the entries without those of a wrong shape, and (name, file's shape, model's shape) of the wrong ones."""
     fitting: dict[str, Any] = OrderedDict(state)
-    if hasattr(state, "_metadata"):  # versions of modules, which a copy lacks
+    if hasattr(state, "_metadata"):  # versions of modules; a copy of the dict does not have them
         fitting._metadata = state._metadata  # type: ignore[attr-defined]
     incorrect = []
     for key in state.keys() & expected.keys():
@@ -113,7 +116,7 @@ def _fitting(
 def _check(
     report: LoadedWeights, minimum_share: float, what: str, state: Mapping[str, Any], expected: Mapping[str, Any]
 ) -> None:
-    """Log what did not fit; raise where too little did."""
+    """Log the entries that did not fit; raise ValueError if too few did."""
     if report.initial and not report.loaded and not report.incorrect_shapes:
         raise ValueError(
             f"{what} have not one name in common: the file has {_some(state)}, the model {_some(expected)}. "
@@ -130,7 +133,7 @@ def _check(
 
 
 def _in_names_of(model: nn.Module, expected: Mapping[str, Any], state: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the entries under the model's names where the two differ by what wrappers add only."""
+    """Return the entries under the model's names, if those differ only by the prefixes of wrappers."""
     odd = [key for key in state if not isinstance(key, str)]
     if odd:
         raise ValueError(f"the names of weights must be str, got {odd[:3]}")
@@ -145,7 +148,7 @@ def _in_names_of(model: nn.Module, expected: Mapping[str, Any], state: Mapping[s
         renamed[name] = value
     metadata = getattr(state, "_metadata", None)
     if metadata is not None:
-        # The versions of modules, by names that lack the last dot.
+        # The versions of modules: their names end without a dot, so the prefix is compared with one added.
         versions = {_plain(f"{key}.", prefix).strip("."): value for key, value in metadata.items()}
         found = {name: versions.get(_plain(f"{name}.", own_prefix).strip(".")) for name, _ in model.named_modules()}
         renamed._metadata = {name: value for name, value in found.items() if value is not None}  # type: ignore[attr-defined]
@@ -153,7 +156,7 @@ def _in_names_of(model: nn.Module, expected: Mapping[str, Any], state: Mapping[s
 
 
 def _wrapper_prefix(names: Iterable[str]) -> str:
-    """Return "module.", once or several times, where all names begin with it; else ""."""
+    """Return "module.", repeated as often as all names begin with it; "" if they do not."""
     names = [_plain(name, "") for name in names]
     prefix = ""
     while names and all(name.startswith(prefix + _WRAPPER) for name in names):
@@ -170,7 +173,7 @@ def _without_counters(names: Iterable[str]) -> list[str]:
 
 
 def _without_aliases(model: nn.Module, missing: list[str]) -> list[str]:
-    """Drop names of tied weights that came under another of their names."""
+    """Remove the names of tied weights that were loaded under another name."""
     names = defaultdict(set)
     for key, tensor in [*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False)]:
         names[id(tensor)].add(key)

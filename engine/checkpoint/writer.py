@@ -9,10 +9,10 @@ from ..run.files import write_atomically
 
 
 def write_checkpoint(path: str | os.PathLike[str], plain: dict[str, Any]) -> None:
-    """Write what `to_plain` returned with torch.save, atomically and durably.
+    """Write the result of `to_plain` with torch.save, atomically and durably.
 
     Raises:
-        OSError: the disk is full, the folder is read-only or missing; an older file of that name is still whole.
+        OSError: the disk is full, or the folder is read-only or missing; an older file of that name is unchanged.
     """
 
     def write(file: BinaryIO) -> None:
@@ -25,7 +25,7 @@ def write_checkpoint(path: str | os.PathLike[str], plain: dict[str, Any]) -> Non
 
 
 class _FirstError:
-    """Keeps the OSError of a write for afterwards: torch's zip writer makes an unrelated RuntimeError of it."""
+    """Stores the first OSError of a write, because torch's zip writer replaces it with an unrelated RuntimeError."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -40,4 +40,4 @@ class _FirstError:
         return memoryview(data).nbytes
 
     def flush(self) -> None:
-        """Nothing: the file is flushed, with its errors, when all is written."""
+        """Do nothing: `write_atomically` flushes the file at the end, and raises its errors."""

@@ -1,1 +1,1 @@
-"""The command line: the flags of a training script, what happens before the training, and commands of their own."""
+"""The command line: the flags of a training script, the set-up before the training, and separate commands."""

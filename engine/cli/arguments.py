@@ -11,8 +11,8 @@ _EXAMPLES = """\
 examples:
   train:                        {script} --config-file {config}
   change a setting:             {script} --config-file {config} SOLVER.BASE_LR 0.01 SEED 1
-  go on after an interruption:  {script} --config-file {config} --resume
-  see whether it runs at all:   {script} --config-file {config} --fast-dev-run
+  resume after an interruption: {script} --config-file {config} --resume
+  test that it runs:            {script} --config-file {config} --fast-dev-run
   only evaluate a checkpoint:   {script} --config-file {config} --eval-only MODEL.WEIGHTS model.pth
   four GPUs:                    {script} --config-file {config} --num-gpus 4
   two processes on CPUs:        {script} --config-file {config} --num-gpus 2 MODEL.DEVICE cpu
@@ -20,7 +20,7 @@ examples:
   under a launcher:             torchrun --nproc-per-node 4 {script} ...; srun {script} ...; mpirun -n 4 {script} ...
 """
 
-# Enough for a loss to be seen to move.
+# Enough steps to see the loss change.
 FAST_DEV_STEPS = 5
 
 
@@ -28,14 +28,14 @@ def default_argument_parser(epilog: str | None = None) -> argparse.ArgumentParse
     """Return a parser with the arguments of a training script; add your own to it.
 
     Args:
-        epilog: the text below `--help`; by default examples for the script that runs.
+        epilog: the text below `--help`; by default, examples for the current script.
     """
     parser = OverrideParser(
         epilog=epilog if epilog is not None else _EXAMPLES.format(script=sys.argv[0], config=_example_config()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--config-file", default="", metavar="FILE", help="the YAML file that describes the run")
-    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint of the output folder")
+    parser.add_argument("--resume", action="store_true", help="resume from the last checkpoint of the output folder")
     parser.add_argument("--eval-only", action="store_true", help="evaluate MODEL.WEIGHTS on each test set, and end")
     parser.add_argument("--print-config", action="store_true", help="print the resolved config and end")
     _add_names_of_settings(parser.add_argument_group("settings by another name"))
@@ -45,19 +45,19 @@ def default_argument_parser(epilog: str | None = None) -> argparse.ArgumentParse
 
 
 def _example_config() -> str:
-    """Return a config file that is there: quickstart.yaml of the script that runs."""
+    """Return the quickstart.yaml of the current script, a file that every project has."""
     return str(Path(sys.argv[0]).parent / "configs" / "quickstart.yaml")
 
 
 def _add_names_of_settings(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--work-dir", metavar="DIR", help="OUTPUT_DIR: where the run writes")
     group.add_argument("--load-from", metavar="FILE", help="MODEL.WEIGHTS: the weights to start from")
-    group.add_argument("--seed", type=int, metavar="N", help="SEED: everything random follows from it")
+    group.add_argument("--seed", type=int, metavar="N", help="SEED: all random numbers depend on it")
     group.add_argument(
         "--deterministic",
         action="store_true",
-        help="DETERMINISTIC: the same bits again on a GPU, and with 3 or more processes (slower); an operation that "
-        "cannot give them is an error that names it",
+        help="DETERMINISTIC: the same bits in every run on a GPU, and with 3 or more processes (slower); an operation "
+        "that is not deterministic is an error that names it",
     )
 
 

@@ -1,4 +1,4 @@
-"""Curves as text and as a picture, for who has no plotting library."""
+"""Curves as text and as a picture, without a plotting library."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -24,11 +24,11 @@ def draw_curves(
     label: str = "",
     size: tuple[int, int] = (800, 400),
 ) -> None:
-    """Write a PNG file in which each curve fills the height, from its smallest to its largest value.
+    """Write a PNG file; each curve has its own scale, from its smallest to its largest value.
 
     Args:
         curves: {name: at least two values, evenly spaced from left to right}; at most four.
-        path: the file; its folder is made if it is missing.
+        path: the file; its folder is created if it is missing.
         label: written below the curves.
         size: width and height in pixels.
     """

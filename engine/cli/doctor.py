@@ -1,8 +1,8 @@
-"""Tells whether a run could start here: each check gives a line with OK, or with what to do.
+"""Checks whether a run could start on this machine: each check prints a line with OK, or with what to do.
 
     python -m steploop.engine.doctor --config-file x.yaml --script projects/reid/train_net.py
 
-Nothing is left behind. The exit status is 0 if no check failed, else 1.
+All files that the checks write are deleted. The exit status is 0 if no check failed, else 1.
 """
 
 import os
@@ -69,9 +69,8 @@ def _folder(case: Case) -> str:
 def _trainer(case: Case) -> str | None:
     if case.build is None or case.folder is None:
         return None
-    cfg = case.cfg.clone()
+    cfg = case.cfg.changed(OUTPUT_DIR=str(case.folder), SEED=max(case.cfg.SEED, 0))
     cfg.defrost()
-    cfg.OUTPUT_DIR, cfg.SEED = str(case.folder), max(cfg.SEED, 0)
     shorten(cfg, STEPS + 1)  # the run stops before its end, and so before an evaluation
     cfg.freeze()
     if cfg.DETERMINISTIC:
@@ -120,8 +119,8 @@ CHECKS = (_versions, _device, _processes, _folder, _trainer, _loader, _step, _me
 
 
 def examine(cfg: CfgNode, build: type[DefaultTrainer] | None = None) -> int:
-    """Make all checks of a config, and with `build` of the trainer that it makes; return how many failed."""
-    # What the checks look at, and what one of them makes for the next: a folder to write to, the trainer.
+    """Run all checks of a config, and with `build` also those of its trainer; return the number of failed checks."""
+    # The state that checks share: the config, and the folder and the trainer that earlier checks create for later ones.
     case, failed = Case(cfg=cfg, build=build, folder=None, trainer=None), 0
     lacks = "there is no trainer" + ("" if build else ": give the training script, as in --script train_net.py")
     try:
@@ -129,7 +128,7 @@ def examine(cfg: CfgNode, build: type[DefaultTrainer] | None = None) -> int:
             try:
                 text = check(case)
                 verdict = "skipped" if text is None else "OK"
-            except Exception as error:  # whatever it is, it is what the run would have met
+            except Exception as error:  # of any type: the run would fail with it too
                 verdict, text, failed = "FAILED", f"{type(error).__name__}: {error}", failed + 1
             print(f"{verdict:9}{check.__name__[1:]:11}{lacks if text is None else text}", flush=True)
     finally:
@@ -139,7 +138,7 @@ def examine(cfg: CfgNode, build: type[DefaultTrainer] | None = None) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Examine what the command line names."""
+    """Run the checks for a command line; return the exit status."""
     cfg, build = config_and_trainer(argv)
     try:
         return 1 if examine(cfg, build) else 0

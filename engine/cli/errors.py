@@ -1,4 +1,4 @@
-"""What a person sees when a command fails."""
+"""Shows the errors of a command to its user."""
 
 import errno
 import logging
@@ -17,11 +17,11 @@ _OF_THE_SYSTEM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.E
 
 @contextmanager
 def clear_errors() -> Iterator[None]:
-    """Show an error that one of our own checks raised as one line, and any other with its traceback.
+    """Print an error of steploop's own checks as one line, and any other error with its traceback.
 
-    A check knows what was expected and what to do, so its traceback only hides the message; it goes to the log file.
-    The same holds for errors of the system that a person can mend: a full disk, a folder without permission. An error
-    from elsewhere (a bug, a library) is raised. Ctrl-C ends the program with status 130 and no traceback.
+    The message of a check says what was expected and what to do, and a traceback would hide it; the traceback is
+    written to the log file. System errors that a user can fix are printed in the same way: a full disk, a missing
+    permission. Other errors (a bug, a library) are raised. Ctrl-C ends the program with status 130 and no traceback.
     """
     try:
         yield
@@ -30,14 +30,14 @@ def clear_errors() -> Iterator[None]:
         print("interrupted", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
     except (ValueError, TypeError, LookupError, OSError, RuntimeError) as error:
-        if not _raised_by_us(error) and not _can_be_mended(error):
+        if not _raised_by_us(error) and not _can_be_fixed(error):
             raise
         logger.debug("The command failed:", exc_info=error)
         message = error.args[0] if isinstance(error, KeyError) and error.args else error
         sys.exit("\n".join([f"error: {message}", *getattr(error, "__notes__", ())]))
 
 
-def _can_be_mended(error: BaseException) -> bool:
+def _can_be_fixed(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in _OF_THE_SYSTEM
 
 

@@ -1,12 +1,11 @@
-"""What the flags of a command line mean in the config, so that the config.yaml of a run says what ran."""
+"""Writes the flags of a command line into the config, so that the config.yaml of a run describes it completely."""
 
 import argparse
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from steploop.config import CfgNode
 from steploop.config.merge import read_overrides
+from steploop.config.nested import dotted_names
 
 # Flags that are other names of a key, which an override of that key must not contradict.
 NAMES_OF_KEYS = {
@@ -16,12 +15,12 @@ NAMES_OF_KEYS = {
     "deterministic": "DETERMINISTIC",
     "overfit_batches": "DATALOADER.OVERFIT_BATCHES",
 }
-# Flags of which the second says nothing beside the first, with the reason.
+# Pairs of flags of which the second has no effect with the first, and the reason.
 _CONTRADICTIONS = (
     ("eval_only", "fast_dev_run", "nothing is trained"),
     ("eval_only", "overfit_batches", "nothing is trained"),
     ("eval_only", "no_validate", "it evaluates"),
-    ("resume", "fast_dev_run", "a trial always begins anew, in a folder of its own"),
+    ("resume", "fast_dev_run", "a trial run always starts again, in its own folder"),
 )
 # What --no-validate sets to nothing, for this start only: config.yaml keeps what the config says.
 CHANGED_BY_NO_VALIDATE = (
@@ -31,13 +30,13 @@ FAST_DEV_FOLDER = "fast_dev_run"
 
 
 def check_flags(args: argparse.Namespace) -> None:
-    """Refuse flags that contradict each other.
+    """Check that no flags contradict each other.
 
     Args:
-        args: of `default_argument_parser`; a flag that is missing was not given.
+        args: of `default_argument_parser`; a missing flag counts as not given.
 
     Raises:
-        ValueError: two of them do.
+        ValueError: two flags contradict each other.
     """
     for one, other, reason in _CONTRADICTIONS:
         if getattr(args, one, False) and getattr(args, other, False):
@@ -45,19 +44,19 @@ def check_flags(args: argparse.Namespace) -> None:
 
 
 def apply_flags(cfg: CfgNode, args: argparse.Namespace) -> None:
-    """Set in `cfg`, in place, what the flags stand for.
+    """Set the keys that the flags stand for in `cfg`, in place.
 
-    A flag that is another name of a key wins over the config file, but not over a KEY VALUE that says something else:
-    that is an error. The flags that change a whole run, --no-validate and --fast-dev-run, win over both.
+    A flag that is another name of a key overrides the config file; a KEY VALUE with another value is an error. The
+    flags that change several keys, --no-validate and --fast-dev-run, override both.
 
     Args:
-        cfg: with the file and the overrides of `args` merged.
-        args: of `default_argument_parser`; a flag that is missing was not given.
+        cfg: the config, after the file and the overrides of `args` were merged.
+        args: of `default_argument_parser`; a missing flag counts as not given.
 
     Raises:
         ValueError: a flag and an override set one key to two values.
     """
-    overridden = {key for layer in read_overrides(cfg, args.opts) for key in _dotted(layer.values)}
+    overridden = {key for layer in read_overrides(cfg, args.opts) for key in dotted_names(layer.values)}
     for name, key in NAMES_OF_KEYS.items():
         value = getattr(args, name, None)
         if value is None or value is False:  # not given
@@ -75,7 +74,7 @@ def apply_flags(cfg: CfgNode, args: argparse.Namespace) -> None:
 
 
 def shorten(cfg: CfgNode, steps: int) -> None:
-    """Make of `cfg`, in place, a run of `steps` steps that is evaluated and saved once, at its end."""
+    """Change `cfg`, in place, to a run of `steps` steps that is evaluated and saved once, at its end."""
     solver, test = cfg.SOLVER, cfg.TEST
     cfg.FAST_DEV_RUN = solver.MAX_ITER = steps
     solver.WARMUP_ITERS = min(solver.WARMUP_ITERS, steps)
@@ -90,16 +89,9 @@ def shorten(cfg: CfgNode, steps: int) -> None:
 
 
 def trial_folder(output_dir: str) -> str:
-    """Return the folder of a --fast-dev-run, in which it cannot meet the run of `output_dir`."""
+    """Return the folder of a --fast-dev-run: a separate one, so that it does not change the run in `output_dir`."""
     return str(Path(output_dir) / FAST_DEV_FOLDER)
 
 
 def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
-
-
-def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    for key, value in values.items():
-        yield prefix + key
-        if isinstance(value, Mapping):
-            yield from _dotted(value, f"{prefix}{key}.")

@@ -10,10 +10,10 @@ HELP = "settings that override the config file, as pairs, also KEY=VALUE; flags 
 
 
 class OverrideParser(argparse.ArgumentParser):
-    """Takes KEY VALUE pairs beside its flags, and returns them as the list `opts`.
+    """Accepts KEY VALUE pairs in addition to its flags, and returns them as the list `opts`.
 
-    argparse alone takes a value such as ``-5.`` or ``-1e-3`` for a flag, and gives up at a flag between two pairs. Here
-    what follows a KEY is its value, whatever it looks like, unless it is a flag of this parser.
+    argparse alone reads a value such as ``-5.`` or ``-1e-3`` as a flag, and fails at a flag between two pairs. Here,
+    the argument after a KEY is its value, in any form, unless it is a flag of this parser.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -23,7 +23,7 @@ class OverrideParser(argparse.ArgumentParser):
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
-        """Parse the flags as argparse does, and the pairs as the class says."""
+        """Parse the flags like argparse, and the pairs as the class describes."""
         flags, opts = self._split(list(sys.argv[1:] if args is None else args))
         parsed, unknown = super().parse_known_args(flags, namespace)
         assert parsed is not None
@@ -55,7 +55,7 @@ class OverrideParser(argparse.ArgumentParser):
         return flags, opts
 
     def _flag(self, item: str) -> argparse.Action | None:
-        """Return the flag that an item names, in full or by an unambiguous beginning."""
+        """Return the flag that an item names, by its full name or by an unambiguous prefix."""
         name = item.partition("=")[0]
         if not name.startswith("-") or len(name) < 2:
             return None
@@ -66,7 +66,7 @@ class OverrideParser(argparse.ArgumentParser):
         return next(iter(close.values())) if len(close) == 1 else None
 
     def _values(self, action: argparse.Action, rest: deque[str]) -> list[str]:
-        """Take the values of a flag from the beginning of `rest`."""
+        """Remove the values of a flag from the beginning of `rest` and return them."""
         count = 1 if action.nargs in (None, "?") else action.nargs if isinstance(action.nargs, int) else len(rest)
         ends_at_a_flag = not (action.nargs is None or isinstance(action.nargs, int))
         values: list[str] = []

@@ -1,4 +1,4 @@
-"""Shows the schedule of a config: its turning points as a table, the learning rate as a chart.
+"""Prints the schedule of a config: the iterations at which it changes as a table, the learning rate as a chart.
 
     python -m steploop.engine.schedule --config-file x.yaml --script train_net.py SOLVER.WARMUP_ITERS 500 --png x.png
 
@@ -14,10 +14,11 @@ from typing import NamedTuple
 from tabulate import tabulate
 from torch import nn
 
-from steploop.config import CfgNode, get_cfg
+from steploop.config import CfgNode
 from steploop.config.bases import load_layers
 from steploop.config.merge import merge
 
+from ..defaults.config import build_default_config
 from ..defaults.epochs import IN_EPOCHS, epochs_to_iterations
 from ..solver import build_lr_scheduler, build_optimizer
 from ..solver.momentum import momentum_of
@@ -29,11 +30,11 @@ WIDTH = 64  # of the chart, in characters
 
 
 class Point(NamedTuple):
-    """What the step of one iteration uses."""
+    """The values that the step of one iteration uses."""
 
     iteration: int
     lr: float
-    momentum: float | None  # None where it does not move
+    momentum: float | None  # None if it is constant
 
 
 def read_config(path: str, opts: Sequence[str], script: str = "") -> CfgNode:
@@ -47,7 +48,7 @@ def read_config(path: str, opts: Sequence[str], script: str = "") -> CfgNode:
     Raises:
         ValueError, KeyError, TypeError, FileNotFoundError: the config is wrong, with the place and the remedy.
     """
-    cfg = get_cfg()
+    cfg = build_default_config()
     if script:
         for add_keys in load_script(script)[1]:
             add_keys(cfg)
@@ -61,7 +62,7 @@ def read_config(path: str, opts: Sequence[str], script: str = "") -> CfgNode:
 
 
 def build_course(cfg: CfgNode) -> Callable[[int], Point]:
-    """Return a function that tells what a weight gets at any iteration."""
+    """Return a function that returns the learning rate and the momentum of a weight at any iteration."""
     optimizer = build_optimizer(cfg, nn.Linear(1, 1))
     scheduler = build_lr_scheduler(cfg, optimizer)
 

@@ -1,4 +1,4 @@
-"""What a training script is made of, for commands that look at a run without starting it."""
+"""Reads the trainer and the config's keys from a training script, for commands that do not start a run."""
 
 import os
 import runpy
@@ -13,7 +13,7 @@ from .setup import setup_config
 
 
 def config_and_trainer(argv: Sequence[str] | None = None) -> tuple[CfgNode, type[DefaultTrainer] | None]:
-    """Return the config of a training's command line, and its trainer's class where --script names the script.
+    """Return the config of a training command line, and the trainer's class if --script names the training script.
 
     Raises:
         ValueError, KeyError, TypeError, OSError: see `setup_config` and `load_script`.
@@ -32,7 +32,7 @@ def config_and_trainer(argv: Sequence[str] | None = None) -> tuple[CfgNode, type
 def load_script(path: str | os.PathLike[str]) -> tuple[type[DefaultTrainer], list[Callable[[CfgNode], None]]]:
     """Return the trainer's class and the functions ``add_..._config`` that a training script defines or imports.
 
-    The script is run, as an import would run it: what stands below ``if __name__ == "__main__"`` is not.
+    The script is executed like an import: the code below ``if __name__ == "__main__"`` does not run.
 
     Raises:
         ValueError: it has no subclass of DefaultTrainer, or several.

@@ -11,11 +11,13 @@ from typing import Any
 
 import torch
 
-from steploop.config import CfgNode, ConfigError, diff_configs, format_diff, get_cfg, load_yaml, resolve_device
+from steploop.config import CfgNode, ConfigError, diff_configs, format_diff, load_yaml, resolve_device
 
 from ..checkpoint.resume import holds_checkpoint, is_checkpoint_of_a_run
 from ..defaults.acceleration import set_float32_precision
+from ..defaults.config import build_default_config
 from ..distributed import comm
+from ..distributed.agreement import check_same_config, from_main
 from ..distributed.launchers import count_restarts
 from ..run.environment import collect_env_info
 from ..run.folder import hold
@@ -32,20 +34,21 @@ def setup_config(args: argparse.Namespace, *add_keys: Callable[[CfgNode], None])
 
     What was left open is filled in where it can be known before any process is started: OUTPUT_DIR (output/<name of
     the config file>) and MODEL.DEVICE ("auto"). With --print-config, the config is printed and the program ends. A
-    program that a scheduler started again is told to resume.
+    program that a scheduler started again is told to resume, except a trial (--fast-dev-run).
 
     Args:
         args: of `default_argument_parser`.
-        add_keys: functions that add a project's keys.
+        add_keys: functions that add a project's keys, and those of the parts that it uses, to `build_default_config`.
 
     Raises:
         ValueError, KeyError, TypeError, FileNotFoundError: the config is wrong, with the place and the remedy; or
             flags contradict each other or an override.
     """
     check_flags(args)
-    cfg = get_cfg()
+    cfg = build_default_config()
     for add in add_keys:
         add(cfg)
+    args.default_config = cfg.to_dict()
     if args.config_file:
         cfg.merge_from_file(args.config_file)
     cfg.merge_from_list(args.opts)
@@ -60,7 +63,8 @@ def setup_config(args: argparse.Namespace, *add_keys: Callable[[CfgNode], None])
         raise ValueError("--eval-only evaluates on the sets of DATASETS.TEST, which is empty: name at least one")
     cfg.MODEL.DEVICE = str(resolve_device(cfg.MODEL.DEVICE, args.num_gpus))
     cfg.freeze()
-    args.resume = args.resume or count_restarts(os.environ) > 0
+    # A trial always starts again: what its folder holds may be an earlier trial's.
+    args.resume = args.resume or (count_restarts(os.environ) > 0 and not getattr(args, "fast_dev_run", 0))
     if getattr(args, "print_config", False):
         print(cfg.dump(), end="")
         sys.exit(0)
@@ -82,26 +86,25 @@ def default_setup(cfg: CfgNode, args: argparse.Namespace) -> None:
 
     Raises:
         RuntimeError: another process trains in this folder; the error names it.
+        ValueError: the processes have different configs; the error names the keys and the ranks.
     """
+    check_same_config({**cfg, "--resume": args.resume, "--eval-only": args.eval_only})
     output_dir = Path(cfg.OUTPUT_DIR).expanduser()
-    if args.eval_only and not cfg.MODEL.WEIGHTS and not (args.resume and holds_checkpoint(output_dir)):
-        raise ValueError(
-            "--eval-only needs weights to measure: set MODEL.WEIGHTS (or --load-from), or add --resume for the last "
-            f"checkpoint of {output_dir}. TEST.EVAL_AT_START measures the initial weights of a training"
-        )
-    resumes = bool(comm.all_gather(_take_folder(output_dir, args) if comm.is_main_process() else None)[0])
+    resumes = from_main(lambda: _take_folder(output_dir, cfg, args))
     close_logger()  # an earlier run of this process may still write where its folder was moved to
     rank = comm.get_rank()
     setup_logger(str(output_dir), distributed_rank=rank, hold=not args.eval_only)
     logger.info("Rank of this process: %d of %d", rank, comm.get_world_size())
     logger.info("Environment:\n%s", collect_env_info())
-    logger.info("Command line: %s", args)
-    earlier = _earlier_config(output_dir) if args.resume else {}
+    logger.info("Command line: %s", " ".join(sys.argv))
+    earlier = from_main(lambda: _earlier_config(output_dir)) if args.resume else {}
     _fix_seed(cfg, earlier.get("SEED"))
     given = _as_given(cfg, args)
     if earlier and (changes := diff_configs(earlier, given)):
         logger.info("Changed in the config since:\n%s", format_diff(changes))
-    logger.info("Config:\n%s", cfg.dump())
+    changes = diff_configs(getattr(args, "default_config", {}), cfg)
+    logger.info("Config, where it differs from the defaults (--print-config prints all of it):\n%s", _as_lines(changes))
+    logger.debug("Config:\n%s", cfg.dump())
     begin_later(None)
     if not args.eval_only:
         why = " (it had no checkpoint to resume from)" if args.resume else ""
@@ -116,13 +119,19 @@ def default_setup(cfg: CfgNode, args: argparse.Namespace) -> None:
     set_float32_precision(cfg.FLOAT32_PRECISION)
 
 
-def _take_folder(output_dir: Path, args: argparse.Namespace) -> bool:
-    """Take the folder for this process, and return True if the run in it goes on.
+def _take_folder(output_dir: Path, cfg: CfgNode, args: argparse.Namespace) -> bool:
+    """Lock the folder for this process, and return True if the run in it is resumed.
 
     Raises:
         OSError: the folder cannot be made or written.
         RuntimeError: another process trains in it.
+        ValueError: there is nothing to evaluate.
     """
+    if args.eval_only and not cfg.MODEL.WEIGHTS and not (args.resume and holds_checkpoint(output_dir)):
+        raise ValueError(
+            "--eval-only needs weights to measure: set MODEL.WEIGHTS (or --load-from), or add --resume for the last "
+            f"checkpoint of {output_dir}. TEST.EVAL_AT_START measures the initial weights of a training"
+        )
     try:
         output_dir.mkdir(parents=True, exist_ok=True)
         if args.eval_only:
@@ -136,15 +145,15 @@ def _take_folder(output_dir: Path, args: argparse.Namespace) -> bool:
     return bool(args.resume and holds_checkpoint(output_dir))
 
 
+def _as_lines(changes: list[tuple[str, Any, Any]]) -> str:
+    return "\n".join(f"  {key}: {value!r}" for key, _, value in changes) or "  nowhere"
+
+
 def _as_given(cfg: CfgNode, args: argparse.Namespace) -> CfgNode:
     """Return `cfg` without what holds for this start only: the device that was found, and --no-validate."""
-    given = cfg.clone()
-    given.defrost()
-    for key, value in getattr(args, "as_given", {}).items():
-        if key == "MODEL.DEVICE" or getattr(args, "no_validate", False):
-            section, _, name = key.rpartition(".")
-            _value_at(given, section)[name] = value
-    return given
+    given = getattr(args, "as_given", {})
+    skipped = getattr(args, "no_validate", False)
+    return cfg.changed(**{key: value for key, value in given.items() if skipped or key == "MODEL.DEVICE"})
 
 
 def _value_at(cfg: CfgNode, key: str) -> Any:

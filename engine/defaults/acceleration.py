@@ -1,4 +1,4 @@
-"""What a config may ask of the hardware: mixed precision, compiled models, channels last, TensorFloat-32."""
+"""Settings that make a model faster: mixed precision, compiled models, channels last, TensorFloat-32."""
 
 import importlib.util
 import logging
@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from steploop.config import CfgNode
+from steploop.config.device import device_of
 
 logger = logging.getLogger(__name__)
 
@@ -18,10 +19,10 @@ AUTOCAST_PRECISIONS = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 def autocast_precision(cfg: CfgNode) -> torch.dtype | None:
-    """Return what the forward pass is computed in (SOLVER.AMP), None for the model's own precision.
+    """Return the dtype for autocast in the forward pass (SOLVER.AMP); None if AMP is off.
 
     Raises:
-        ValueError: SOLVER.AMP.PRECISION is neither of the two.
+        ValueError: SOLVER.AMP.PRECISION is neither "float16" nor "bfloat16".
     """
     name = cfg.SOLVER.AMP.PRECISION
     if name not in AUTOCAST_PRECISIONS:
@@ -36,17 +37,17 @@ def autocast_precision(cfg: CfgNode) -> torch.dtype | None:
 
 
 def set_float32_precision(name: str) -> None:
-    """Say how exactly CUDA multiplies float32 matrices and convolves float32 images.
+    """Set the precision of float32 matrix products and convolutions on CUDA, for this process.
 
     "highest" computes in float32. "high" lets matrix products use TensorFloat-32 (10 bits of mantissa in place of 23),
-    "medium" bfloat16 (7 bits) where there is a kernel; convolutions use TensorFloat-32 with both. torch's own default,
-    which "" leaves, is float32 for matrices and TensorFloat-32 for convolutions.
+    "medium" bfloat16 (7 bits) where a kernel exists; convolutions use TensorFloat-32 with both. torch's own default,
+    which "" keeps, is float32 for matrices and TensorFloat-32 for convolutions.
 
     Args:
-        name: one of the three, or "" to leave everything as it is.
+        name: one of the three, or "" to change nothing.
 
     Raises:
-        ValueError: another name.
+        ValueError: the name is unknown.
     """
     if not name:
         return
@@ -62,8 +63,8 @@ _CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 def use_channels_last(model: nn.Module) -> None:
     """Store the weights of 2D and 3D convolutions with the channels last, in place.
 
-    A convolution with such weights computes, and returns, in that order whatever its input's is, so that images need
-    no change. Names, shapes and values stay the same; sums may be added up in another order.
+    A convolution with such weights computes in that memory format and returns it, whatever the format of its input, so
+    images need no conversion. Names, shapes and values stay the same; sums may be added in another order.
     """
     for parameter in model.parameters():
         if parameter.ndim in _CHANNELS_LAST:
@@ -71,17 +72,18 @@ def use_channels_last(model: nn.Module) -> None:
 
 
 def compile_model(model: nn.Module, backend: str = "") -> None:
-    """Let torch.compile compile the model's forward pass, in place: no name of a parameter changes.
+    """Compile the model's forward pass with torch.compile, in place: the names of the parameters do not change.
 
-    The first batch is compiled, in training and in evaluation, and so is one of another shape: seconds to minutes.
+    torch compiles at the first batch, once for training and once for evaluation, and again for each new shape: seconds
+    to minutes.
 
     Args:
-        model: wrapped for several processes already, because torch divides the graph where gradients are exchanged.
-        backend: a name of torch.compiler.list_backends(()); "" takes torch's own, Inductor, which writes C++ on the
+        model: already wrapped in DistributedDataParallel, because torch splits the graph where gradients are reduced.
+        backend: a name of torch.compiler.list_backends(()); "" is torch's default, Inductor, which writes C++ on the
             CPU and Triton on CUDA.
 
     Raises:
-        ValueError: there is no such backend.
+        ValueError: the backend does not exist.
         RuntimeError: Inductor's compiler is missing on this machine.
     """
     backend = backend or "inductor"
@@ -91,12 +93,12 @@ def compile_model(model: nn.Module, backend: str = "") -> None:
             f'SOLVER.COMPILE_BACKEND is "" or one of {usual}, or to find errors eager or aot_eager; got {backend!r}'
         )
     if backend == "inductor":
-        _check_compilers(next((parameter.device.type for parameter in model.parameters()), "cpu"))
+        _check_compilers(device_of(model).type)
     model.compile(backend=backend)
 
 
 def _check_compilers(device: str) -> None:
-    """Raise if Inductor would not find what it calls in the first step, with a trace from the depths."""
+    """Raise if Inductor's compiler is missing: torch reports that only at the first step, with a long traceback."""
     remedy = "Install it, set SOLVER.COMPILE_BACKEND to one that needs none (aot_eager), or SOLVER.COMPILE to False"
     if device == "cuda" and importlib.util.find_spec("triton") is None:
         raise RuntimeError(f"SOLVER.COMPILE needs the package triton on CUDA, and it is not installed. {remedy}.")

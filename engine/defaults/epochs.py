@@ -8,17 +8,18 @@ from steploop.config import CfgNode, get_cfg
 
 logger = logging.getLogger(__name__)
 
-# Keys of SOLVER that count iterations, each with the one that says the same in epochs.
+# Keys of SOLVER that count iterations -> the keys that set the same length in epochs.
 IN_EPOCHS = {"MAX_ITER": "MAX_EPOCH", "WARMUP_ITERS": "WARMUP_EPOCHS", "DELAY_ITERS": "DELAY_EPOCHS"}
 # Keys that count epochs where MAX_EPOCH is set.
 _PERIODS = ("SOLVER.CHECKPOINT_PERIOD", "TEST.EVAL_PERIOD", "TEST.LOSS_PERIOD")
 
 
 def iterations_per_epoch(data_loader: Any) -> float | None:
-    """Return the iterations of one epoch, > 0, not always whole; None where the loader does not know.
+    """Return the number of iterations of one epoch, > 0, not always whole; None if the loader does not know it.
 
     Args:
-        data_loader: knows if it has an `epoch_length` in samples and a `batch_size` of one step, over all processes.
+        data_loader: knows it if it has an `epoch_length` and a `batch_size` of one step, both in samples over all
+            processes.
     """
     length, batch_size = (getattr(data_loader, name, None) for name in ("epoch_length", "batch_size"))
     return length / batch_size if length and batch_size else None
@@ -28,17 +29,17 @@ def epochs_to_iterations(cfg: CfgNode, per_epoch: float | None) -> CfgNode:
     """Return `cfg` with every length in iterations.
 
     SOLVER.MAX_EPOCH, WARMUP_EPOCHS and DELAY_EPOCHS, where they are not 0, take the place of MAX_ITER, WARMUP_ITERS and
-    DELAY_ITERS; with MAX_EPOCH, also SOLVER.STEPS, SOLVER.CHECKPOINT_PERIOD, TEST.EVAL_PERIOD and TEST.LOSS_PERIOD are
-    epochs. n epochs become the nearest number of iterations, at least 1. Where nothing is in epochs, `cfg` itself is
-    returned; otherwise a copy, frozen if `cfg` is, whose epochs are 0.
+    DELAY_ITERS; with MAX_EPOCH, also SOLVER.STEPS, SAVE_POINTS, CHECKPOINT_PERIOD, TEST.EVAL_PERIOD and
+    TEST.LOSS_PERIOD are epochs. n epochs become the nearest number of iterations, at least 1. Where nothing is in
+    epochs, `cfg` itself is returned; otherwise a copy, frozen if `cfg` is, whose epochs are 0.
 
     Args:
         cfg: the config.
         per_epoch: iterations of one epoch; None if they are not known.
 
     Raises:
-        ValueError: a length is negative, is given in both ways (the one in iterations is neither 0 nor its default),
-            or cannot be told because `per_epoch` is None.
+        ValueError: a length is negative, is given in both units (the one in iterations is neither 0 nor its default),
+            or cannot be converted because `per_epoch` is None.
     """
     if per_epoch is not None:
         logger.info("One epoch is %g iterations", per_epoch)
@@ -52,29 +53,26 @@ def epochs_to_iterations(cfg: CfgNode, per_epoch: float | None) -> CfgNode:
             f"{_list(given.values())} count epochs, but nothing tells how long one is (the data loader has no "
             f"epoch_length and batch_size): set {_list(given)} instead"
         )
-    frozen = cfg.is_frozen()
-    converted = cfg.clone()
-    converted.defrost()
 
     def iterations(epochs: float) -> int:
         return max(round(epochs * per_epoch), 1) if epochs else 0
 
+    values: dict[str, Any] = {}
     for key, name in given.items():
-        converted.SOLVER[key] = iterations(cfg.SOLVER[name])
-        converted.SOLVER[name] = type(cfg.SOLVER[name])(0)
+        values |= {f"SOLVER.{key}": iterations(cfg.SOLVER[name]), f"SOLVER.{name}": 0}
     if "MAX_ITER" in given:
-        converted.SOLVER.STEPS = tuple(iterations(step) for step in cfg.SOLVER.STEPS)
+        for points in ("STEPS", "SAVE_POINTS"):
+            values[f"SOLVER.{points}"] = tuple(iterations(step) for step in cfg.SOLVER[points])
         for period in _PERIODS:
             section, key = period.split(".")
-            converted[section][key] = iterations(cfg[section][key])
+            values[period] = iterations(cfg[section][key])
             if cfg[section][key] > cfg.SOLVER.MAX_EPOCH:
                 logger.warning("%s is %d epochs, more than the run has; 0 says so", period, cfg[section][key])
+    converted = cfg.changed(**values)
     logger.info(
         "Written in epochs, run in iterations: %s",
         ", ".join(f"{name} {cfg.SOLVER[name]:g} is {key} {converted.SOLVER[key]}" for key, name in given.items()),
     )
-    if frozen:
-        converted.freeze()
     return converted
 
 

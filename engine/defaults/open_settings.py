@@ -1,4 +1,4 @@
-"""Settings that a config leaves open, for a trainer that is built without a command line."""
+"""Default values for settings that the config leaves empty, for a trainer that is built without a command line."""
 
 import logging
 from pathlib import Path
@@ -11,22 +11,17 @@ logger = logging.getLogger(__name__)
 
 
 def fill_open_settings(cfg: CfgNode) -> CfgNode:
-    """Return `cfg` with a SEED and an OUTPUT_DIR without "~"; a copy, frozen if `cfg` is, where one of them was open.
+    """Return `cfg` with SEED >= 0 and an OUTPUT_DIR without "~"; if one of them changes, a copy, frozen if `cfg` is.
 
     A script does this in `default_setup`; a notebook may build a trainer from `get_cfg()` alone. Every process must
-    call it: a seed that is drawn is the same in all of them.
+    call it, because the processes agree on the seed that is drawn.
     """
-    if cfg.SEED >= 0 and cfg.OUTPUT_DIR and not cfg.OUTPUT_DIR.startswith("~"):
-        return cfg
-    filled = cfg.clone()
-    filled.defrost()
     if cfg.SEED < 0:
-        filled.SEED = comm.shared_random_seed()
-        logger.info("SEED was left open; this run uses %d", filled.SEED)
+        cfg = cfg.changed(SEED=comm.shared_random_seed())
+        logger.info("SEED was left open; this run uses %d", cfg.SEED)
     if not cfg.OUTPUT_DIR:
-        filled.OUTPUT_DIR = "output/default"
-        logger.info("OUTPUT_DIR was left open; this run writes into %s", filled.OUTPUT_DIR)
-    filled.OUTPUT_DIR = str(Path(filled.OUTPUT_DIR).expanduser())
-    if cfg.is_frozen():
-        filled.freeze()
-    return filled
+        cfg = cfg.changed(OUTPUT_DIR="output/default")
+        logger.info("OUTPUT_DIR was left open; this run writes into %s", cfg.OUTPUT_DIR)
+    if cfg.OUTPUT_DIR.startswith("~"):
+        cfg = cfg.changed(OUTPUT_DIR=str(Path(cfg.OUTPUT_DIR).expanduser()))
+    return cfg

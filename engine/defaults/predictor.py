@@ -1,4 +1,4 @@
-"""The frame of a predictor: a trained model, and inputs as they come from outside."""
+"""Base class of predictors: runs a trained model on raw inputs, such as images."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -18,8 +18,8 @@ logger = logging.getLogger(__name__)
 class DefaultPredictor:
     """Runs the trained model of a config on one input or several.
 
-    The model is in eval mode and holds MODEL.WEIGHTS: the averaged ones (EMA) where the file has some, as in an
-    evaluation. A project says how an input becomes a sample::
+    The model is in eval mode and has the weights of MODEL.WEIGHTS: the averaged ones (EMA) if the file has them, as in
+    an evaluation. A project implements how an input becomes a sample::
 
         class Predictor(DefaultPredictor):
             trainer_class = Trainer
@@ -30,18 +30,18 @@ class DefaultPredictor:
         predictor(image), predictor([image, image])
 
     Args:
-        cfg: the config that the model was trained with, MODEL.WEIGHTS set; it is not changed.
+        cfg: the config that the model was trained with, with MODEL.WEIGHTS set; it is not changed.
 
     Attributes:
-        trainer_class: whose `build_model` builds the model.
-        cfg: the config, with what the weights add to it (see `complete_config`).
+        trainer_class: the class whose `build_model` builds the model.
+        cfg: the config, completed from the weights (see `complete_config`).
         model: the model, on MODEL.DEVICE.
-        batch_size: how many samples the model gets at once, from TEST.IMS_PER_BATCH; it bounds the memory.
+        batch_size: the largest number of samples per forward pass, from TEST.IMS_PER_BATCH; it bounds the memory.
 
     Raises:
-        ValueError: MODEL.WEIGHTS is empty, the file is damaged, or its weights are not all of the model's; or
-            TEST.IMS_PER_BATCH is below 1.
-        FileNotFoundError: there is no such file.
+        ValueError: MODEL.WEIGHTS is empty, the file is damaged or lacks weights of the model; or TEST.IMS_PER_BATCH is
+            below 1.
+        FileNotFoundError: the file MODEL.WEIGHTS does not exist.
     """
 
     trainer_class: ClassVar[type[DefaultTrainer]] = DefaultTrainer
@@ -68,10 +68,10 @@ class DefaultPredictor:
         self.model.eval()
 
     def __call__(self, inputs: Any) -> Any:
-        """Return what `combine` makes of the outputs for all inputs, `batch_size` of them at a time.
+        """Run the model on all inputs, `batch_size` at a time; return the outputs of all batches through `combine`.
 
         Args:
-            inputs: a list or tuple of inputs; anything else is a single one.
+            inputs: a list or tuple of inputs; anything else is a single input.
 
         Raises:
             ValueError: the list is empty.
@@ -83,7 +83,7 @@ class DefaultPredictor:
         return self.combine([self.predict([self.preprocess(one) for one in batch]) for batch in batches])
 
     def predict(self, samples: Sequence[Any]) -> Any:
-        """Return the outputs, through `postprocess`, for one batch of what `preprocess` returned."""
+        """Return the outputs, through `postprocess`, for one batch of samples from `preprocess`."""
         with torch.no_grad():
             return self.postprocess(self.model(self.collate(samples)))
 
@@ -91,7 +91,7 @@ class DefaultPredictor:
 
     @classmethod
     def complete_config(cls, cfg: CfgNode, weights: Mapping[str, Any]) -> None:
-        """Fill in, in place, what the config left open and the weights tell, such as the number of classes."""
+        """Set, in place, settings that the config leaves empty and the weights determine: the number of classes."""
 
     def preprocess(self, one: Any) -> Any:
         """Return the sample of one input; every project implements it."""
@@ -100,15 +100,15 @@ class DefaultPredictor:
         )
 
     def collate(self, samples: Sequence[Any]) -> Any:
-        """Return the batch that the model takes; by default torch's way of stacking tensors, dicts and numbers."""
+        """Return the samples as one batch for the model; by default with torch's `default_collate`."""
         return default_collate(list(samples))
 
     def postprocess(self, outputs: Any) -> Any:
-        """Return the predictions of a batch; by default what the model gave."""
+        """Return the predictions of a batch; by default the model's outputs."""
         return outputs
 
     def combine(self, outputs: list[Any]) -> Any:
-        """Return one result of those of all batches; by default tensors, one below the other."""
+        """Return one result for all batches; by default concatenates tensors along dimension 0."""
         return torch.cat(outputs)
 
     def _completed(self, cfg: CfgNode, weights: Mapping[str, Any]) -> CfgNode:
@@ -122,7 +122,7 @@ class DefaultPredictor:
 
 
 def averaged_weights(checkpoint: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the weights that the hook EMA keeps in a checkpoint of `DefaultTrainer`; None where there are none."""
+    """Return the weights that the hook EMA stores in a checkpoint of `DefaultTrainer`; None if there are none."""
     average: Any = checkpoint
     for key in ("trainer", "hooks", "EMA"):
         average = average.get(key) if isinstance(average, Mapping) else None

@@ -1,4 +1,4 @@
-"""The weights that a new run starts from, part by part."""
+"""Loads the pretrained weights of a new run, part by part of the model."""
 
 import logging
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 
 class PartWeights(Protocol):
-    """What a part starts from; see `steploop.modeling.PretrainedWeights`."""
+    """The weight file of a part of a model; see `steploop.modeling.PretrainedWeights`."""
 
     @property
     def path(self) -> str:
@@ -22,28 +22,28 @@ class PartWeights(Protocol):
 
     @property
     def ignore(self) -> tuple[str, ...]:
-        """Prefixes of names in the file that are not reported as left over."""
+        """Prefixes of names in the file that are not reported as unused."""
 
     @property
     def convert(self) -> Convert:
-        """Brings the file's entries to the names of the part."""
+        """Renames the file's entries to the names of the part."""
 
 
 def load_pretrained(
     model: nn.Module, parts: Mapping[str, PartWeights], *, minimum_share: float = MINIMUM_SHARE
 ) -> None:
-    """Load the weights that parts of a model start from, as `DefaultTrainer` does for a new run.
+    """Load pretrained weights into parts of a model, as `DefaultTrainer` does for a new run.
 
     A script with a loop of its own calls ``load_pretrained(model, steploop.modeling.pretrained_parts(model))``.
 
     Args:
         model: changed in place; a wrapped one is unwrapped.
-        parts: by the module's name ("backbone"; "" is the model itself).
-        minimum_share: the share of the part's weights, in 0..1, that its file must hold.
+        parts: name of the module ("backbone"; "" is the model itself) -> its weights.
+        minimum_share: the share of the part's weights, in 0..1, that its file must contain.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: a file is damaged or would run code, or too little of it fits.
+        FileNotFoundError: a file does not exist.
+        ValueError: a file is damaged or would run code, or less than `minimum_share` of it fits.
     """
     for name, weights in parts.items():
         try:

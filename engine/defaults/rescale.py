@@ -13,10 +13,10 @@ def rescale_for_world_size(cfg: CfgNode, world_size: int) -> CfgNode:
     """Return `cfg` adapted to `world_size` processes by the linear rule (arXiv:1706.02677).
 
     With SOLVER.REFERENCE_WORLD_SIZE = r and scale = world_size / r: batch size and learning rate are multiplied by
-    the scale, iterations (MAX_ITER, WARMUP_ITERS, DELAY_ITERS, FREEZE_ITERS, STEPS and the periods) divided by it, to
-    at least 1 where they are not 0. What counts epochs (see `epochs_to_iterations`) stays, and so do the iterations of
-    a trial (FAST_DEV_RUN). With r = 0 or r = world_size `cfg` itself is returned; otherwise a copy, frozen if `cfg` is,
-    with r = world_size.
+    the scale, iterations (MAX_ITER, WARMUP_ITERS, DELAY_ITERS, FREEZE_ITERS, STEPS and the periods) are divided by it;
+    those that are not 0 stay at least 1. Keys in epochs (see `epochs_to_iterations`) and the iterations of a trial run
+    (FAST_DEV_RUN) do not change. With r = 0 or r = world_size, `cfg` itself is returned; otherwise a copy, frozen if
+    `cfg` is, with r = world_size.
 
     Raises:
         ValueError: IMS_PER_BATCH is not divisible by r.
@@ -30,28 +30,30 @@ def rescale_for_world_size(cfg: CfgNode, world_size: int) -> CfgNode:
             f"SOLVER.REFERENCE_WORLD_SIZE ({reference})"
         )
     scale = world_size / reference
-    frozen = cfg.is_frozen()
-    cfg = cfg.clone()
-    cfg.defrost()
 
     def fewer(iterations: int) -> int:
-        if cfg.FAST_DEV_RUN:  # a trial has its length already
+        if cfg.FAST_DEV_RUN:  # its length was given on the command line
             return iterations
         return max(round(iterations / scale), 1) if iterations else 0  # a period of 0 would mean never
 
     solver, test = cfg.SOLVER, cfg.TEST
-    solver.IMS_PER_BATCH = round(solver.IMS_PER_BATCH * scale)
-    solver.BASE_LR *= scale
-    for key, in_epochs in IN_EPOCHS.items():
-        if not solver[in_epochs]:
-            solver[key] = fewer(solver[key])
-    solver.FREEZE_ITERS = fewer(solver.FREEZE_ITERS)
+    values = {
+        "SOLVER.REFERENCE_WORLD_SIZE": world_size,
+        "SOLVER.IMS_PER_BATCH": round(solver.IMS_PER_BATCH * scale),
+        "SOLVER.BASE_LR": solver.BASE_LR * scale,
+        "SOLVER.FREEZE_ITERS": fewer(solver.FREEZE_ITERS),
+    }
+    values |= {f"SOLVER.{key}": fewer(solver[key]) for key, in_epochs in IN_EPOCHS.items() if not solver[in_epochs]}
     if not solver.MAX_EPOCH:
-        solver.STEPS = tuple(fewer(step) for step in solver.STEPS)
-        solver.CHECKPOINT_PERIOD = fewer(solver.CHECKPOINT_PERIOD)
-        test.EVAL_PERIOD = fewer(test.EVAL_PERIOD)
-        test.LOSS_PERIOD = fewer(test.LOSS_PERIOD)
-    solver.REFERENCE_WORLD_SIZE = world_size
+        values |= {
+            "SOLVER.STEPS": tuple(fewer(step) for step in solver.STEPS),
+            "SOLVER.SAVE_POINTS": tuple(fewer(step) for step in solver.SAVE_POINTS),
+            "SOLVER.CHECKPOINT_PERIOD": fewer(solver.CHECKPOINT_PERIOD),
+            "TEST.EVAL_PERIOD": fewer(test.EVAL_PERIOD),
+            "TEST.LOSS_PERIOD": fewer(test.LOSS_PERIOD),
+        }
+    cfg = cfg.changed(**values)
+    solver = cfg.SOLVER
     logger.info(
         "Config written for %d processes, run with %d: batch size %d, learning rate %g, %s",
         reference,
@@ -60,6 +62,4 @@ def rescale_for_world_size(cfg: CfgNode, world_size: int) -> CfgNode:
         solver.BASE_LR,
         ", ".join(f"{key} {solver[key]}" for key, in_epochs in IN_EPOCHS.items() if not solver[in_epochs]),
     )
-    if frozen:
-        cfg.freeze()
     return cfg

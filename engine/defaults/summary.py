@@ -1,4 +1,4 @@
-"""How large a model is."""
+"""A table of the size of a model."""
 
 from torch import nn
 

@@ -1,4 +1,4 @@
-"""The trainer that knows a config: it builds everything, and its build_* methods are what a project overrides."""
+"""The trainer that a config describes: it builds all parts of a run; a project overrides its build_* methods."""
 
 import contextlib
 import functools
@@ -17,7 +17,8 @@ from .. import hooks
 from ..checkpoint import Checkpointer, Convert, unwrap
 from ..distributed import comm
 from ..distributed.ddp import create_ddp_model, ddp_options, synchronize_buffers
-from ..evaluation.evaluator import DatasetEvaluator, verify_results
+from ..evaluation.evaluator import DatasetEvaluator
+from ..evaluation.results import check_expected_results, verify_results
 from ..evaluation.test_sets import evaluate_test_sets
 from ..metrics.events import EventWriter
 from ..metrics.losses import NonFiniteLoss
@@ -43,7 +44,7 @@ logger = logging.getLogger(__name__)
 class DefaultTrainer(SimpleTrainer):
     """Builds model, optimizer, loader, schedule and hooks from a config, and trains.
 
-    A project subclasses it and overrides what differs::
+    A project subclasses it and overrides the parts that differ::
 
         class Trainer(DefaultTrainer):
             @classmethod
@@ -57,17 +58,19 @@ class DefaultTrainer(SimpleTrainer):
         cfg: a config with the keys of `steploop.config.get_cfg`, after `default_setup`.
 
     Attributes:
-        cfg, model, optimizer, data_loader, scheduler, checkpointer: what was built.
+        cfg: the config, with every length in iterations.
+        model, optimizer, data_loader, scheduler, checkpointer: the parts built from the config; `model` may be wrapped.
     """
 
     def __init__(self, cfg: CfgNode) -> None:
+        check_expected_results(cfg)
         cfg = self.auto_scale_workers(fill_open_settings(cfg), comm.get_world_size())
         model = self.build_model(cfg)
         if cfg.MODEL.CHANNELS_LAST:
             use_channels_last(model)
         optimizer = self.build_optimizer(cfg, model)
         data_loader = self.build_train_loader(cfg)
-        # Only the loader knows how long an epoch is; model, optimizer and loader need no number of iterations.
+        # Only the loader knows the length of an epoch, so epochs are converted here; no part above needs iterations.
         cfg = epochs_to_iterations(cfg, iterations_per_epoch(data_loader))
         if cfg.DATALOADER.OVERFIT_BATCHES:
             data_loader = self.build_overfit_loader(cfg, data_loader)
@@ -102,34 +105,34 @@ class DefaultTrainer(SimpleTrainer):
         self.start_iter = 0
         self._has_start = False
         self.max_iter = cfg.SOLVER.MAX_ITER
-        # Every process knows when a hook of the main one saves or evaluates: metrics are read, and checked, before.
+        # Reading the metrics is a collective call: every process must know the periods of the main process's hooks.
         solver, test = cfg.SOLVER, cfg.TEST
         self.metric_periods = (
             cfg.LOG_PERIOD, solver.CHECKPOINT_PERIOD, test.EVAL_PERIOD, test.LOSS_PERIOD, solver.STOP_CHECK_PERIOD
         )  # fmt: skip
+        self.metric_points = tuple(solver.SAVE_POINTS)
         self._last_eval_results: Mapping[str, Any] = {}
         self._evaluated_at: int | None = None
         self.register_hooks(self.build_hooks())
-        for (
-            name
-        ) in cfg.DATASETS.TEST:  # what is wrong with a test set is known before the first step, not after an hour
+        # Built here only to find errors in a test set before the first step, not at the first evaluation.
+        for name in cfg.DATASETS.TEST:
             self.build_test_loader(cfg, name)
             self.build_evaluator(cfg, name)
 
     # -- a run --------------------------------------------------------------------------------------
 
     def resume_or_load(self, resume: bool = True) -> None:
-        """Go on from the last checkpoint of OUTPUT_DIR, or start from MODEL.WEIGHTS.
+        """Resume from the last checkpoint of OUTPUT_DIR, or start from MODEL.WEIGHTS.
 
-        Where neither is there, parts of the model start from the files that their builders named, such as
+        If neither exists, parts of the model start from the files that their builders named, such as
         MODEL.BACKBONE.PRETRAIN_PATH; otherwise those files are not read and need not exist.
 
         Args:
-            resume: go on, if OUTPUT_DIR holds a checkpoint.
+            resume: resume if OUTPUT_DIR has a checkpoint.
 
         Raises:
-            FileNotFoundError: there is no file to start from.
-            ValueError: a file cannot be used, or holds too little of the model (MODEL.WEIGHTS_MIN_SHARE).
+            FileNotFoundError: a weight file does not exist.
+            ValueError: a file cannot be used, or has too few of the model's weights (MODEL.WEIGHTS_MIN_SHARE).
         """
         resume = resume and not is_new_run(Path(self.cfg.OUTPUT_DIR))
         rest = self.checkpointer.resume_or_load(self.cfg.MODEL.WEIGHTS, resume=resume)
@@ -139,7 +142,7 @@ class DefaultTrainer(SimpleTrainer):
                 logger.info("This run is finished: iteration %d of %d", self.iter, self.max_iter)
             elif self._is_over():
                 logger.info(
-                    "This run ended early, at iteration %d. More SOLVER.EARLY_STOPPING.PATIENCE lets it go on",
+                    "This run ended early, at iteration %d. To continue it, increase SOLVER.EARLY_STOPPING.PATIENCE",
                     self.iter,
                 )
         elif self.ema is not None and (average := rest.get("trainer", {}).get("hooks", {}).get("EMA")):
@@ -153,13 +156,13 @@ class DefaultTrainer(SimpleTrainer):
     def train(self) -> Mapping[str, Any]:  # type: ignore[override]
         """Train from `start_iter` to `max_iter`; return the results of the final evaluation, empty without one.
 
-        A run that is finished already only evaluates, and not even that if its results are there. One that early
-        stopping ends is finished too: its results are those after its last step.
+        A finished run is only evaluated, and if its results are stored, they are returned without an evaluation. A run
+        that early stopping ended is finished too: its results are those after its last step.
 
         Raises:
-            NonFiniteLoss: a loss was NaN or infinite; OUTPUT_DIR tells of which samples.
-            SystemExit: the run was interrupted and is to be resumed; the code is REQUEUE_EXIT_CODE.
-            ValueError: TEST.EXPECTED_RESULTS are not met.
+            NonFiniteLoss: a loss was NaN or infinite; its samples are written to OUTPUT_DIR.
+            SystemExit: the run was interrupted and should be resumed; the code is REQUEUE_EXIT_CODE.
+            ValueError: the results differ from TEST.EXPECTED_RESULTS.
         """
         begin()
         earlier = self._earlier_results() if self.start_iter >= self.max_iter or self._is_over() else None
@@ -171,14 +174,18 @@ class DefaultTrainer(SimpleTrainer):
         if self._is_over() and self._evaluated_at != self.completed_iter:
             self.evaluate_and_keep()
         if self.cfg.DATASETS.TEST and (self.iter == self.max_iter or self._is_over()) and comm.is_main_process():
-            # The last thing that a run leaves: where it is, nothing is missing.
+            # Written last: a run that has this file is complete.
             save_results(self.cfg.OUTPUT_DIR, self._length(), self._last_eval_results)
         if self.cfg.TEST.EXPECTED_RESULTS and comm.is_main_process():
             verify_results(self.cfg, self._last_eval_results)
         return self._last_eval_results
 
     def _run(self) -> None:
-        """Run the loop; what ends it is reported."""
+        """Run the training loop.
+
+        If a loss is not finite, write its samples to OUTPUT_DIR; if the run was interrupted, exit with
+        REQUEUE_EXIT_CODE.
+        """
         if not self._has_start and (
             self.cfg.MODEL.WEIGHTS or self.build_pretrained_parts(self.cfg, unwrap(self.model))
         ):
@@ -196,63 +203,65 @@ class DefaultTrainer(SimpleTrainer):
             self.checkpointer.close()
         if self.stop_reason is not None and self.must_requeue:
             logger.info("Interrupted; resume with --resume (exit code %d)", hooks.REQUEUE_EXIT_CODE)
-            comm.synchronize()  # a launcher that sees one process leave ends the others: the main one has saved first
+            # A launcher kills all processes when one of them exits: wait until the main process has saved.
+            comm.synchronize()
             raise SystemExit(hooks.REQUEUE_EXIT_CODE)
 
     def _is_over(self) -> bool:
-        """Say whether early stopping has ended the run."""
+        """Return True if early stopping has ended the run."""
         return self.early_stopping is not None and self.early_stopping.is_over()
 
     def _length(self) -> int:
-        """Return the steps of a run that has ended."""
+        """Return the number of steps of a finished run."""
         return self.completed_iter + 1 if self._is_over() else self.max_iter
 
     def evaluate(self) -> Mapping[str, Any]:
-        """Evaluate on every test set, with the averaged weights if there are some."""
+        """Evaluate on every test set, with the averaged weights (EMA) if the run has them."""
         with self.ema.applied() if self.ema is not None else contextlib.nullcontext():
             synchronize_buffers(self.model)
-            # Where DDP broadcasts buffers, it would also do so at a forward pass that not every process makes.
+            # DDP would broadcast buffers in each forward pass, and hang if processes have unequal numbers of batches.
             model = unwrap(self.model) if self.cfg.DDP.BROADCAST_BUFFERS else self.model
             return self.test(self.cfg, model)
 
     def evaluate_and_keep(self) -> Mapping[str, Any]:
-        """Evaluate; the last results are what `train` returns."""
+        """Evaluate and store the results: `train` returns the last ones."""
         self._last_eval_results = self.evaluate()
         self._evaluated_at = self.iter
         return self._last_eval_results
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the loop's state, with that of the step below "_trainer", as detectron2's checkpoints have it."""
+        """Return the state of the loop, with that of the step under "_trainer", as in detectron2's checkpoints."""
         state = TrainerBase.state_dict(self)
         return {**state, "_trainer": {"iteration": state["iteration"], **self.step_state()}}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Load `state_dict()`, except what the config says: learning rate, weight decay and the like."""
+        """Load `state_dict()`, except the settings of the config: learning rate, weight decay and the like."""
         TrainerBase.load_state_dict(self, state_dict)
         step = dict(state_dict["_trainer"])
-        # After the hooks: a schedule has set the learning rates, which the optimizer keeps.
+        # After the hooks: the scheduler's hook has set the learning rates, which `restore_optimizer` does not change.
         step["optimizer"] = restore_optimizer(self.optimizer, step["optimizer"])
         self.load_step_state(step)
 
     @property
     def _trainer(self) -> "DefaultTrainer":
-        """This trainer: detectron2's DefaultTrainer holds the one that has the model here."""
+        """This trainer. detectron2's DefaultTrainer has here a second trainer, which has the model."""
         return self
 
     # -- what the config builds -------------------------------------------------------------------------
 
     def build_hooks(self) -> list[HookBase | None]:
-        """Return the hooks that the config asks for, in the order in which they run; None stands for none.
+        """Return the hooks that the config asks for, in the order in which they run; None entries are skipped.
 
-        A subclass calls this and inserts its own, before the last one for a hook that records or evaluates something.
+        A subclass calls this and inserts its own hooks: before the last one if they record or evaluate something.
 
         Raises:
-            ValueError: one of the settings cannot be, such as a layer to freeze that the model does not have.
+            ValueError: a setting is invalid, such as a layer to freeze that the model does not have.
         """
         cfg, solver, test = self.cfg, self.cfg.SOLVER, self.cfg.TEST
         clip = solver.CLIP_GRADIENTS
         is_main = comm.is_main_process()
-        best = build_best_checkpointers(cfg, self.checkpointer)  # a wrong row is an error in every process
+        # Built in every process, so that all of them raise for a wrong row; only the main process registers them.
+        best = build_best_checkpointers(cfg, self.checkpointer)
         per_epoch = iterations_per_epoch(self.data_loader)
         keep = solver.CHECKPOINT_MAX_TO_KEEP or None
         return [
@@ -279,15 +288,17 @@ class DefaultTrainer(SimpleTrainer):
             *(best if is_main else ()),
             self.early_stopping,
             hooks.ProgressBar(),
-            # These two run after all others, also after those that are registered later (see HookBase.stage).
+            # These two run after all other hooks, also after hooks that are registered later (see HookBase.stage).
             hooks.PeriodicWriter(self.build_writers(), period=cfg.LOG_PERIOD) if is_main else None,
-            hooks.PeriodicCheckpointer(self.checkpointer, solver.CHECKPOINT_PERIOD, max_to_keep=keep)
+            hooks.PeriodicCheckpointer(
+                self.checkpointer, solver.CHECKPOINT_PERIOD, max_to_keep=keep, save_points=solver.SAVE_POINTS
+            )
             if is_main
             else None,
         ]
 
     def build_writers(self) -> list[EventWriter]:
-        """Return the writers of the main process, which WRITERS names."""
+        """Return the writers that WRITERS names; only the main process has writers."""
         return build_writers(self.cfg)
 
     @classmethod
@@ -299,14 +310,14 @@ class DefaultTrainer(SimpleTrainer):
 
     @classmethod
     def build_pretrained_parts(cls, cfg: CfgNode, model: nn.Module) -> Mapping[str, PartWeights]:
-        """Return what parts of a new run's model start from, by the module's name, unless MODEL.WEIGHTS is set."""
+        """Return the pretrained weights of a new run, by the module's name; not used if MODEL.WEIGHTS is set."""
         from steploop.modeling import pretrained_parts
 
         return pretrained_parts(model)
 
     @classmethod
     def build_name_conversion(cls, cfg: CfgNode) -> Convert:
-        """Return what brings the entries of MODEL.WEIGHTS to the model's names, where another project wrote them."""
+        """Return the function that renames weights of another project's file (MODEL.WEIGHTS) to the model's names."""
         from steploop.modeling import convert_names
 
         return convert_names
@@ -330,7 +341,7 @@ class DefaultTrainer(SimpleTrainer):
 
     @classmethod
     def build_overfit_loader(cls, cfg: CfgNode, data_loader: Any) -> Any:
-        """Return a loader of the first DATALOADER.OVERFIT_BATCHES batches of the training loader again and again."""
+        """Return a loader that repeats the first DATALOADER.OVERFIT_BATCHES batches of the training loader."""
         from steploop.data import OverfitLoader
 
         num_steps, batches_per_step = cfg.DATALOADER.OVERFIT_BATCHES, cfg.SOLVER.ACCUMULATE
@@ -338,21 +349,21 @@ class DefaultTrainer(SimpleTrainer):
 
     @classmethod
     def build_val_loader(cls, cfg: CfgNode) -> Any:
-        """Return a loader that holds this process's part of DATASETS.VAL once; only losses are measured on it."""
+        """Return a loader that yields this process's part of DATASETS.VAL once; only losses are measured on it."""
         from steploop.data import test_loader_from_config
 
         return test_loader_from_config(cfg, *cfg.DATASETS.VAL, rank=comm.get_rank(), world_size=comm.get_world_size())
 
     @classmethod
     def build_test_loader(cls, cfg: CfgNode, dataset_name: str) -> Any:
-        """Return a loader that holds this process's part of a test set once."""
+        """Return a loader that yields this process's part of a test set once."""
         from steploop.data import test_loader_from_config
 
         return test_loader_from_config(cfg, dataset_name, rank=comm.get_rank(), world_size=comm.get_world_size())
 
     @classmethod
     def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> DatasetEvaluator:
-        """Return what measures results on a test set; a project that has test sets implements it."""
+        """Return the evaluator of a test set; a project that has test sets implements it."""
         raise NotImplementedError(
             f"{cls.__name__} has no evaluator for the test set {dataset_name!r}: implement "
             "build_evaluator(cls, cfg, dataset_name), or leave DATASETS.TEST empty"
@@ -373,11 +384,11 @@ class DefaultTrainer(SimpleTrainer):
 
     @staticmethod
     def auto_scale_workers(cfg: CfgNode, num_workers: int) -> CfgNode:
-        """Adapt batch size, learning rate and iterations where SOLVER.REFERENCE_WORLD_SIZE asks for it."""
+        """Adapt batch size, learning rate and iterations if SOLVER.REFERENCE_WORLD_SIZE is set."""
         return rescale_for_world_size(cfg, num_workers)
 
     def _earlier_results(self) -> Mapping[str, Any] | None:
-        """Return the results that a finished run left, the same in every process; {} where there is nothing to test."""
+        """Return the stored results of a finished run, the same in every process; {} if DATASETS.TEST is empty."""
         if not self.cfg.DATASETS.TEST:
             return {}
         found = load_results(self.cfg.OUTPUT_DIR, self._length()) if comm.is_main_process() else None

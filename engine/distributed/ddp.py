@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from steploop.config import CfgNode
+from steploop.config.device import device_of
 
 from . import comm
 
@@ -49,7 +50,7 @@ def create_ddp_model(
     if compression == "bf16" and dist.get_backend() == "gloo":
         raise ValueError('DDP.COMPRESSION "bf16" needs GPUs (NCCL); gloo on CPUs takes "fp16"')
     kwargs[_SYNC_BUFFERS] = broadcast_buffers
-    if next(model.parameters()).is_cuda:
+    if device_of(model).type == "cuda":
         kwargs.setdefault("device_ids", [torch.cuda.current_device()])
     ddp = DistributedDataParallel(model, **kwargs)
     compression = "fp16" if fp16_compression else compression

@@ -18,6 +18,7 @@ import torch.distributed as dist
 from steploop.config import resolve_device
 
 from .launchers import LaunchInfo, detect_launcher
+from .native_threads import wait_for_native_threads
 from .parent_watch import ends_with_parent
 from .process_group import Meeting, process_group
 from .rendezvous import LOOPBACK, REMEDY, find_rendezvous
@@ -165,6 +166,8 @@ def _join(
         except Exception as error:
             error.add_note(f"(rank {info.rank} of {info.world_size})")
             raise
+        finally:
+            wait_for_native_threads()  # the interpreter may end now
 
     if is_torchrun:
         from torch.distributed.elastic.multiprocessing.errors import record

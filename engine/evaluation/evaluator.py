@@ -1,7 +1,6 @@
-"""Runs a model over a data set in eval mode, and what is done with the results."""
+"""Runs a model over a data set in eval mode."""
 
 import logging
-import math
 import sys
 import time
 from collections import OrderedDict
@@ -11,12 +10,11 @@ from datetime import timedelta
 from typing import Any
 
 import torch
-from tabulate import tabulate
 from torch import nn
 
-from steploop.config import CfgNode
-
 from ..distributed import comm
+from .coverage import check_coverage
+from .samples import samples_of, set_size
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +42,8 @@ class DatasetEvaluator:
     def evaluate(self) -> Mapping[str, Any] | None:
         """Return {metric: value}, or {task: {metric: value}}, of all that was processed.
 
-        With several processes it is called on each, and those but the main one return an empty dict or None.
+        With several processes it is called on each, and has to gather what the others have processed; those but the
+        main one return an empty dict or None. GatheredEvaluator does that.
         """
 
 
@@ -56,16 +55,16 @@ class DatasetEvaluators(DatasetEvaluator):
     """
 
     def __init__(self, evaluators: Sequence[DatasetEvaluator]) -> None:
-        self._evaluators = list(evaluators)
+        self.evaluators = list(evaluators)
 
     def reset(self) -> None:
         """Reset each."""
-        for evaluator in self._evaluators:
+        for evaluator in self.evaluators:
             evaluator.reset()
 
     def process(self, inputs: Any, outputs: Any) -> None:
         """Give the batch to each."""
-        for evaluator in self._evaluators:
+        for evaluator in self.evaluators:
             evaluator.process(inputs, outputs)
 
     def evaluate(self) -> "OrderedDict[str, Any]":
@@ -75,7 +74,7 @@ class DatasetEvaluators(DatasetEvaluator):
             ValueError: two evaluators return the same key.
         """
         merged: OrderedDict[str, Any] = OrderedDict()
-        for evaluator in self._evaluators:
+        for evaluator in self.evaluators:
             results = evaluator.evaluate() or {}
             if clashes := sorted(merged.keys() & results.keys()):
                 raise ValueError(
@@ -122,7 +121,9 @@ def inference_on_dataset(
 
     Raises:
         TypeError: the loader has no length.
-        ValueError: no process has a batch, or two evaluators return the same key.
+        ValueError: no process has a batch, two evaluators return the same key, or processes return different figures,
+            each of its part of the samples.
+        RuntimeError: the evaluation failed in another process.
     """
     if not isinstance(data_loader, Sized):
         raise TypeError(f"expected a data loader with a length, got {type(data_loader).__name__}")
@@ -131,16 +132,44 @@ def inference_on_dataset(
     if not isinstance(evaluator, DatasetEvaluator):
         evaluator = DatasetEvaluators(evaluator or [])
     call = _caller(callbacks or {})
-    evaluator.reset()
-    with inference_context(model) if isinstance(model, nn.Module) else nullcontext(), torch.no_grad():
+
+    def run() -> int | None:
+        """Return the number of samples of this process; None where it cannot be told."""
+        num_samples: int | None = 0
+        evaluator.reset()
         call("on_start")
         for inputs in _with_progress(data_loader):
+            size = samples_of(inputs)
+            num_samples = None if size is None or num_samples is None else num_samples + size
             call("before_inference")
             outputs = model(inputs)
             call("after_inference")
             evaluator.process(inputs, outputs)
         call("on_end")
-    return evaluator.evaluate() or {}
+        return num_samples
+
+    with inference_context(model) if isinstance(model, nn.Module) else nullcontext(), torch.no_grad():
+        # An error of one process reaches all of them here: in the evaluator's collectives they would wait for it.
+        counts = _attempt_by_all(run)
+    results = evaluator.evaluate() or {}
+    parts = evaluator.evaluators if isinstance(evaluator, DatasetEvaluators) else [evaluator]
+    check_coverage(results, counts, set_size(data_loader), evaluator, parts)
+    return results
+
+
+def _attempt_by_all(run: Callable[[], int | None]) -> list[int | None]:
+    """Return what `run` returns in each process; raise in all of them where it fails in one."""
+    count, error = None, None
+    try:
+        count = run()
+    except Exception as failure:
+        error = failure
+    outcomes = comm.all_gather((count, None if error is None else f"{type(error).__name__}: {error}"))
+    if error is not None:
+        raise error
+    if failed := {rank: text for rank, (_, text) in enumerate(outcomes) if text is not None}:
+        raise RuntimeError(f"the evaluation failed in other processes, by rank: {failed}")
+    return [count for count, _ in outcomes]
 
 
 def _caller(callbacks: Mapping[str, Callable[[], Any]]) -> Callable[[str], None]:
@@ -182,72 +211,3 @@ def _with_lines(batches: Any, total: int, period: float, clock: Callable[[], flo
             eta = timedelta(seconds=round(pace * (total - done)))
             logger.info("Inference done %d/%d, %.4f s for each batch, ETA %s", done, total, pace, eta)
         yield batch
-
-
-def format_results(results: Mapping[str, Any]) -> str:
-    """Return results as a table: a row for each task, a column for each metric.
-
-    Args:
-        results: {task: {metric: value}}, or {metric: value} for a single row.
-    """
-    tasks = {task: values for task, values in results.items() if isinstance(values, Mapping)}
-    single = {metric: value for metric, value in results.items() if not isinstance(value, Mapping)}
-    if single:
-        tasks[""] = single
-    metrics = list(dict.fromkeys(metric for values in tasks.values() for metric in values))
-    rows = [[task, *(values.get(metric) for metric in metrics)] for task, values in tasks.items()]
-    return tabulate(rows, headers=["", *metrics], tablefmt="simple_outline", floatfmt=".2f", missingval="-")
-
-
-def print_csv_format(results: Mapping[str, Any]) -> None:
-    """Log results as a table, and then in lines that can be copied into a spreadsheet.
-
-    Args:
-        results: {task: {metric: value}}; a value that is not a dict stands alone as ``name=value``.
-    """
-    logger.info("Results:\n%s", format_results(results))
-    for task, values in results.items():
-        if isinstance(values, Mapping):
-            logger.info("copypaste: Task: %s", task)
-            logger.info("copypaste: %s", ",".join(map(str, values)))
-            logger.info("copypaste: %s", ",".join(f"{value:.4f}" for value in values.values()))
-        else:
-            logger.info("copypaste: %s=%s", task, values)
-
-
-def flatten_results_dict(results: Mapping[str, Any]) -> dict[str, Any]:
-    """Return nested results as one dict, with keys joined by "/"."""
-    flat: dict[str, Any] = {}
-    for key, value in results.items():
-        if isinstance(value, Mapping):
-            flat.update({f"{key}/{inner}": leaf for inner, leaf in flatten_results_dict(value).items()})
-        else:
-            flat[key] = value
-    return flat
-
-
-def verify_results(cfg: CfgNode, results: Mapping[str, Any]) -> bool:
-    """Compare results with TEST.EXPECTED_RESULTS, rows of [task, metric, expected, tolerance].
-
-    Returns:
-        True when every expectation is met, or there is none.
-
-    Raises:
-        ValueError: one line for each metric that is missing, not finite or off by more than its tolerance; or a row
-            that is not such a list.
-    """
-    expectations = cfg.TEST.EXPECTED_RESULTS
-    actual_results = flatten_results_dict(results)
-    failures = []
-    for row in expectations:
-        if len(row) != 4:
-            raise ValueError(f"a row of TEST.EXPECTED_RESULTS is [task, metric, expected, tolerance], got {row}")
-        task, metric, expected, tolerance = row
-        actual = actual_results.get(f"{task}/{metric}")
-        if actual is None or not math.isfinite(actual) or abs(actual - expected) > tolerance:
-            failures.append(f"{task}/{metric}: expected {expected} +- {tolerance}, got {actual}")
-    if failures:
-        raise ValueError("results differ from TEST.EXPECTED_RESULTS:\n  " + "\n  ".join(failures))
-    if expectations:
-        logger.info("The results are those of TEST.EXPECTED_RESULTS.")
-    return True

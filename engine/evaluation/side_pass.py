@@ -1,4 +1,4 @@
-"""A pass through the model beside the training, which must not notice it."""
+"""Forward passes between the steps of a training that do not change the training."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,12 +6,14 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
+from steploop.config.device import device_of
+
 from ..distributed import comm
 from ..metrics.events import EventStorage
 from ..run.seeding import seed_step
 
-# They draw random numbers, or keep statistics of what they see, in training mode; in eval mode they are functions.
-_RESTLESS = (
+# Layers that are random (dropout) or update statistics (normalisation) in training mode.
+_NONDETERMINISTIC_LAYERS = (
     nn.modules.batchnorm._NormBase,
     nn.modules.dropout._DropoutNd,
     nn.MultiheadAttention,
@@ -22,16 +24,16 @@ _RESTLESS = (
 
 @contextmanager
 def side_pass(model: nn.Module, iteration: int) -> Iterator[None]:
-    """Run without gradients, the training's random numbers, and its metrics.
+    """Context manager for passes without gradients that do not use the training's random numbers and metrics.
 
-    Random numbers follow from nothing, so that each pass draws the same ones; the training's generators (CPU and the
-    model's GPU) go on afterwards where they were. What the model puts into the EventStorage is dropped.
+    The generators (CPU and the model's GPU) are seeded with a constant, so every pass draws the same numbers; on exit,
+    their previous states are restored. Metrics that the model puts into the EventStorage are discarded.
 
     Args:
         model: on its device.
-        iteration: of the storage that the model finds.
+        iteration: the iteration of the temporary EventStorage.
     """
-    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+    device = device_of(model)
     with torch.random.fork_rng([device] if device.type == "cuda" else []), torch.no_grad(), EventStorage(iteration):
         seed_step(0, comm.get_rank(), 0, device)
         yield
@@ -39,24 +41,24 @@ def side_pass(model: nn.Module, iteration: int) -> Iterator[None]:
 
 @contextmanager
 def at_rest(model: nn.Module) -> Iterator[None]:
-    """Let a model that trains compute its losses as a function of the batch.
+    """Context manager in which a model in training mode computes its losses as a function of the batch alone.
 
-    Torch's normalisation and dropout layers are in eval mode meanwhile; all other modules stay as they are, so that the
+    Torch's normalisation and dropout layers are set to eval mode; all other modules stay in training mode, so that the
     model returns losses.
     """
-    restless = [module for module in model.modules() if isinstance(module, _RESTLESS) and module.training]
+    layers = [module for module in model.modules() if isinstance(module, _NONDETERMINISTIC_LAYERS) and module.training]
     try:
-        for module in restless:
+        for module in layers:
             module.training = False
         yield
     finally:
-        for module in restless:
+        for module in layers:
             module.training = True
 
 
 @contextmanager
-def kept_buffers(model: nn.Module) -> Iterator[None]:
-    """Give the model's buffers their values back afterwards, whoever changed or replaced them; costs a copy of them."""
+def restored_buffers(model: nn.Module) -> Iterator[None]:
+    """Context manager that restores all buffers of the model on exit, even if they were replaced. Copies them once."""
     buffers = [
         (module, name, buffer, None if buffer is None else buffer.clone())
         for module in model.modules()

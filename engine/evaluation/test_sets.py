@@ -7,7 +7,8 @@ from typing import Any
 from torch import nn
 
 from ..distributed import comm
-from .evaluator import DatasetEvaluator, inference_on_dataset, print_csv_format
+from .evaluator import DatasetEvaluator, inference_on_dataset
+from .results import print_csv_format
 
 logger = logging.getLogger(__name__)
 

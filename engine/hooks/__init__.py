@@ -1,4 +1,4 @@
-"""The hooks that come with the engine, in the order in which DefaultTrainer registers them."""
+"""The hooks of the engine; `DefaultTrainer.build_hooks` shows the order in which they are registered."""
 
 from .best_checkpoint import BestCheckpointer as BestCheckpointer
 from .callback import CallbackHook as CallbackHook

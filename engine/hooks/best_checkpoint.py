@@ -7,6 +7,7 @@ from typing import Any
 from ..checkpoint import Checkpointer
 from ..checkpoint.errors import CheckpointError
 from ..checkpoint.reader import peek_checkpoint
+from ..run.best_effort import BestEffort
 from ..train_loop import HookBase
 from .metric import comparison, find_metric
 
@@ -18,6 +19,9 @@ class BestCheckpointer(HookBase):
 
     Register it after the hook that measures the metric (an EvalHook, a ValidationLoss), with the same period; for
     several metrics one for each, with files of different names. A run never goes on from such a file by itself.
+
+    A file that cannot be written (a full disk) does not end the run: its value does not count, and the next one that is
+    better than that of the last file is saved.
 
     Args:
         eval_period: the period of that hook; 0 looks at the end of the run only.
@@ -47,6 +51,8 @@ class BestCheckpointer(HookBase):
         self.name = type(self).__name__ if file_prefix == "model_best" else f"{type(self).__name__} {file_prefix}"
         self.best_metric: float | None = None
         self.best_iter: int | None = None
+        self._saved: tuple[float | None, int | None] = (None, None)  # the best before the last save
+        self._effort = BestEffort(OSError)
 
     def before_train(self) -> None:
         """Recall the final evaluation of a run that is made longer: its best came after its last checkpoint."""
@@ -76,9 +82,11 @@ class BestCheckpointer(HookBase):
         """Look at the metric after the final evaluation."""
         if self.is_finished():
             self._check()
+        self._effort.report()
 
     def state_dict(self) -> dict[str, Any]:
         """Return the best value, its iteration and its name."""
+        self._forget_unsaved()
         return {} if self.best_iter is None else self._best()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -94,7 +102,13 @@ class BestCheckpointer(HookBase):
     def _best(self) -> dict[str, Any]:
         return {"best_metric": self.best_metric, "best_iter": self.best_iter, "val_metric": self._val_metric}
 
+    def _forget_unsaved(self) -> None:
+        """Go back to the value before the last one if the file of that could not be written."""
+        if f"{self._file_prefix}.pth" in getattr(self._checkpointer, "failed", ()):
+            self.best_metric, self.best_iter = self._saved
+
     def _check(self) -> None:
+        self._forget_unsaved()
         found = find_metric(self.trainer.storage, self._val_metric, type(self).__name__)
         if found is None:
             return
@@ -102,8 +116,14 @@ class BestCheckpointer(HookBase):
         if value != value or iteration == self.best_iter:
             return
         if self.best_metric is None or self._is_better(value, self.best_metric):
-            self.best_metric, self.best_iter = value, iteration
             self.trainer.verify_state()
-            completed = self.trainer.completed_iter
-            self._checkpointer.save(self._file_prefix, tag_last=False, iteration=completed, **self._best())
+            self._saved = self.best_metric, self.best_iter
+            self.best_metric, self.best_iter = value, iteration
+            if not self._effort.attempt(f"the checkpoint {self._file_prefix}.pth", self._save):
+                self.best_metric, self.best_iter = self._saved
+                return
             logger.info("New best %s: %.5g at iteration %d", self._val_metric, value, iteration)
+
+    def _save(self) -> None:
+        completed = self.trainer.completed_iter
+        self._checkpointer.save(self._file_prefix, tag_last=False, iteration=completed, **self._best())

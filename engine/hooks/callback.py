@@ -9,7 +9,7 @@ Callback = Callable[[Any], None]
 
 
 class CallbackHook(HookBase):
-    """Calls a function with the trainer at each point for which one is given."""
+    """Calls the given functions with the trainer, each at its point of the loop."""
 
     def __init__(
         self,

@@ -4,13 +4,13 @@ from ..train_loop import HookBase
 
 
 class EpochRecorder(HookBase):
-    """Records as "epoch" how many epochs were trained on, as a fraction, where writers write.
+    """Records the number of epochs done, as a fraction, under "epoch", so that every writer shows it.
 
-    So every writer shows it beside the iteration. With a period like PeriodicWriter's, the other steps cost a modulo.
+    Use the period of PeriodicWriter: between two of its lines nothing is recorded, and a step costs one modulo.
 
     Args:
-        iterations_per_epoch: positive, not always whole.
-        period: number of steps; 0 means at the last one only.
+        iterations_per_epoch: > 0, not always whole.
+        period: number of steps; 0 means only at the last step.
     """
 
     def __init__(self, iterations_per_epoch: float, period: int = 20) -> None:
@@ -18,7 +18,7 @@ class EpochRecorder(HookBase):
         self._period = period
 
     def after_step(self) -> None:
-        """Record it, if it is time."""
+        """Record the epoch at the end of a period."""
         if self.every(self._period) or self.is_last_iter():
             epoch = (self.trainer.iter + 1) / self._iterations_per_epoch
             self.trainer.storage.put_scalar("epoch", epoch, smoothing_hint=False)

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..distributed import comm
-from ..evaluation.evaluator import flatten_results_dict
+from ..evaluation.results import numbers_of
+from ..metrics.names import RESERVED, renamed
 from ..train_loop import HookBase
 
 
@@ -15,7 +16,8 @@ class EvalHook(HookBase):
 
     Args:
         eval_period: number of steps; 0 means not during training.
-        eval_function: returns a (nested) dict of numbers, or nothing; called without arguments.
+        eval_function: returns a (nested) dict of numbers, or nothing; called without arguments. What is no number is
+            named in a warning and not recorded.
         eval_after_train: whether to evaluate when the run is finished.
         eval_before_train: whether to evaluate before the first step of a new run.
     """
@@ -53,11 +55,9 @@ class EvalHook(HookBase):
         if results:
             if not isinstance(results, Mapping):
                 raise TypeError(f"an evaluation returns a dict of numbers; got {type(results).__name__}: {results!r}")
-            for name, value in flatten_results_dict(results).items():
-                try:
-                    number = float(value)
-                except (TypeError, ValueError):
-                    raise ValueError(f"an evaluation returns numbers; got {name!r}: {value!r}") from None
+            source = getattr(self._func, "__qualname__", "the evaluation")
+            for name, number in numbers_of(results, source).items():
+                name = renamed(name, source) if name in RESERVED else name
                 self.trainer.storage.put_scalar(name, number, smoothing_hint=False)
         # Evaluation takes different times in different processes; the next collective should not wait for long.
         comm.synchronize()

@@ -1,4 +1,4 @@
-"""Parts of a model that do not train at first."""
+"""Freezes parts of a model in the first steps."""
 
 import logging
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from steploop.config.errors import nearest
+from steploop.config.errors import unknown
 
 from ..checkpoint import unwrap
 from ..train_loop import HookBase
@@ -15,23 +15,23 @@ logger = logging.getLogger(__name__)
 
 
 class LayerFreeze(HookBase):
-    """Freezes some modules of a model in the first `freeze_iters` steps; which, follows from the step.
+    """Freezes some modules of a model in the first `freeze_iters` steps. It has no state: the step decides.
 
-    A frozen parameter takes no gradient, so that its optimizer neither moves it nor lets it decay nor touches its
-    momentum. Batch normalisation in a frozen module stays in eval mode, whoever calls ``model.train()`` meanwhile.
-    What was frozen already is left alone, also afterwards.
+    A frozen parameter gets no gradient, so the optimizer does not change it, its weight decay or its momentum. Batch
+    normalisation in a frozen module stays in eval mode, even if other code calls ``model.train()``. Parameters that
+    were frozen before are not changed, also not at the end.
 
-    The optimizer must hold the parameters, that is, be built before the training begins. DistributedDataParallel must
-    look for unused parameters (``find_unused_parameters=True``; DefaultTrainer sees to it): it would wait for their
-    gradients for ever.
+    The optimizer must have the parameters, so build it before the training begins. DistributedDataParallel must look
+    for unused parameters (``find_unused_parameters=True``, which DefaultTrainer sets): otherwise it waits without end
+    for their gradients.
 
     Args:
-        model: that trains; a wrapped one is unwrapped, and found unfit if it would wait.
+        model: the model that trains; a wrapped one is checked and unwrapped.
         freeze_layers: names of modules, such as "backbone" or "backbone.conv1".
-        freeze_iters: number of steps; 0 freezes nothing, and says so in the log.
+        freeze_iters: number of steps; 0 freezes nothing and logs a warning.
 
     Raises:
-        ValueError: the model has no module of such a name, or is wrapped such that it would wait for a gradient.
+        ValueError: a module does not exist, or the model's DistributedDataParallel would wait for a gradient.
     """
 
     def __init__(self, model: nn.Module, freeze_layers: Sequence[str], freeze_iters: int) -> None:
@@ -50,18 +50,18 @@ class LayerFreeze(HookBase):
         self.is_frozen = False
 
     def before_train(self) -> None:
-        """Freeze, if the first step of this run is one of those."""
+        """Freeze if the first step of this run is before `freeze_iters`."""
         self._follow(self.trainer.start_iter)
 
     def before_step(self) -> None:
-        """Thaw at the first step after them; until then, hold batch normalisation in eval mode."""
+        """Unfreeze at step `freeze_iters`; before that, set batch normalisation to eval mode again."""
         if self.is_frozen:
             self._follow(self.trainer.iter)
             for norm in self._norms:
                 norm.training = False
 
     def after_train(self) -> None:
-        """Leave a model that a further training finds as it was."""
+        """Unfreeze, so that the model can be trained again."""
         self._thaw()
 
     def _follow(self, iteration: int) -> None:
@@ -95,7 +95,5 @@ class LayerFreeze(HookBase):
 def _module(model: nn.Module, name: str) -> nn.Module:
     modules = {key: module for key, module in model.named_modules() if key}
     if name not in modules:
-        near = nearest(name, modules)
-        hint = f"; did you mean {near!r}?" if near else f"; at the top it has {', '.join(dict(model.named_children()))}"
-        raise ValueError(f"{type(model).__name__} has no module {name!r} to freeze (MODEL.FREEZE_LAYERS){hint}")
+        raise ValueError(f"MODEL.FREEZE_LAYERS: {unknown(f'module of {type(model).__name__}', name, modules)}")
     return modules[name]

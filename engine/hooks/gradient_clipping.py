@@ -1,4 +1,4 @@
-"""Bounded gradients."""
+"""Clips gradients."""
 
 from typing import Any
 
@@ -31,16 +31,16 @@ class GradientClipping(HookBase):
         self._norm_type = norm_type
 
     def before_train(self) -> None:
-        """Let an infinite gradient end the run: clipping by value would make it finite.
+        """Make an infinite "grad_norm" end the run: clipping by value would hide an infinite gradient.
 
-        The scaler of float16 makes infinite gradients on purpose, and skips their steps.
+        Not with the scaler of float16, which expects infinite gradients and skips their steps.
         """
         scaler = getattr(self.trainer, "grad_scaler", None)
         if scaler is None or not scaler.is_enabled():
             self.trainer.storage.watched.add("grad_norm")
 
     def after_backward(self) -> None:
-        """Clip the gradients of the optimizer's parameters; their norm before it stays on the device."""
+        """Clip the gradients of the optimizer's parameters; record their norm before clipping, without reading it."""
         parameters = [p for group in self.trainer.optimizer.param_groups for p in group["params"] if p.grad is not None]
         norm = torch.nn.utils.get_total_norm([p.grad for p in parameters], self._norm_type)
         if self._clip_type == "norm":

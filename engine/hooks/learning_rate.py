@@ -15,20 +15,20 @@ from ..train_loop import HookBase
 class LRScheduler(HookBase):
     """Steps a schedule after each step, and records the learning rate that the step used as "lr".
 
-    The momentum is recorded too, as "momentum", if the schedule moves it (has a true `cycle_momentum`, as torch's
-    OneCycleLR). A schedule that is a function of the step is set to the first step of each training. A torch scheduler
-    is restored from a checkpoint together with the options of the optimizer that it has changed.
+    It also records "momentum" if the schedule changes it (`cycle_momentum` is True, as in torch's OneCycleLR). A
+    schedule that is a function of the step is set to the first step of each training. A torch scheduler is restored
+    from a checkpoint together with the options of the optimizer that it has changed.
 
     Args:
-        optimizer: the trainer's if None.
+        optimizer: None takes the trainer's.
         scheduler: a torch scheduler, or a function of progress in 0..1 (an fvcore ParamScheduler), which multiplies the
-            learning rates; the trainer's `scheduler` if None.
+            learning rates; None takes the trainer's `scheduler`.
 
     Raises:
-        TypeError: (when the training starts) the scheduler needs a metric in each step (ReduceLROnPlateau).
+        TypeError: (at the start of the training) the scheduler needs a metric in each step (ReduceLROnPlateau).
     """
 
-    trainer: Any  # one with an optimizer and a scheduler, where they are not given
+    trainer: Any  # with an optimizer and a scheduler, if they are not given to the hook
 
     def __init__(self, optimizer: Optimizer | None = None, scheduler: Any = None) -> None:
         self._optimizer = optimizer
@@ -66,7 +66,7 @@ class LRScheduler(HookBase):
         return schedule_state(scheduler, self._current_optimizer) if isinstance(scheduler, TorchLRScheduler) else {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore a torch scheduler and what it has set in the optimizer."""
+        """Restore a torch scheduler and the options that it has set in the optimizer."""
         if isinstance(self.scheduler, TorchLRScheduler):
             restore_schedule(self.scheduler, self._current_optimizer, state_dict)
 
@@ -75,7 +75,7 @@ class LRScheduler(HookBase):
         return self._optimizer or self.trainer.optimizer
 
     def _enter(self, scheduler: TorchLRScheduler) -> None:
-        """Set a torch scheduler to the first step of this training, which need not be its first training."""
+        """Set a torch scheduler to the first step of this training; it may have been used in an earlier training."""
         refuse_metric_schedulers(scheduler)
         start = self.trainer.start_iter
         if isinstance(scheduler, LRMultiplier):
@@ -83,12 +83,15 @@ class LRScheduler(HookBase):
                 scheduler.step(start)
         elif self._first is None or self._first[0] != start:
             self._first = start, copy.deepcopy(schedule_state(scheduler, self._current_optimizer))
-        else:  # the same steps again: torch's schedulers cannot go back by themselves
+        else:  # the same steps again: torch's schedulers cannot step back, so restore the state of the first step
             restore_schedule(scheduler, self._current_optimizer, copy.deepcopy(self._first[1]))
 
 
 def _representative(optimizer: Optimizer) -> dict[str, Any]:
-    """Return the group whose learning rate is shown: the largest, or, of groups of one, one with the commonest rate."""
+    """Return the group whose learning rate is recorded.
+
+    It is the group with the most parameters; if each group has one parameter, a group with the most frequent rate.
+    """
     groups = optimizer.param_groups
     largest = max(len(group["params"]) for group in groups)
     if largest == 1:

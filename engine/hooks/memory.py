@@ -1,4 +1,4 @@
-"""How much of a GPU's memory a run takes."""
+"""Logs the GPU memory that a run uses."""
 
 import logging
 
@@ -12,14 +12,14 @@ _MIB = 2**20
 
 
 class TorchMemoryStats(HookBase):
-    """Logs the memory of this process's GPU every `period` steps and at the last one, `max_runs` times at most.
+    """Logs the memory of this process's GPU every `period` steps and at the last step, `max_runs` times at most.
 
-    "max" is the largest amount since the line before (so "max_mem" on the console starts anew too); "reserved" is what
-    PyTorch holds, "allocated" what tensors take of it. After the last line follows PyTorch's own summary. A run that
-    uses no GPU logs nothing.
+    "max" is the maximum since the previous line (so "max_mem" on the console is reset too); "reserved" is the memory of
+    PyTorch's allocator, "allocated" the part that tensors use. PyTorch's own summary follows the last line. A run
+    without a GPU logs nothing.
 
     Args:
-        period: number of steps; 0 means at the last one only.
+        period: number of steps; 0 means only at the last step.
         max_runs: number of lines.
     """
 
@@ -29,7 +29,7 @@ class TorchMemoryStats(HookBase):
         self._runs = 0
 
     def after_step(self) -> None:
-        """Log, if it is time."""
+        """Log at the end of a period."""
         if self._runs >= self._max_runs or not (self.every(self._period) or self.is_last_iter()):
             return
         if not torch.cuda.is_initialized():

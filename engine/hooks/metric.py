@@ -1,10 +1,10 @@
-"""A metric that decides something: found among what was recorded, and compared."""
+"""Finds and compares the metric by which a hook decides, such as the best checkpoint's."""
 
 import logging
 import operator
 from collections.abc import Callable
 
-from steploop.config.errors import nearest
+from steploop.config.errors import unknown
 
 from ..metrics.events import EventStorage
 
@@ -14,7 +14,7 @@ _BETTER: dict[str, Callable[[float, float], bool]] = {"max": operator.gt, "min":
 
 
 def comparison(mode: str) -> Callable[[float, float], bool]:
-    """Return "is better than" for a mode.
+    """Return the comparison "is better than" for a mode, "max" or "min".
 
     Raises:
         ValueError: the mode is neither "max" nor "min".
@@ -25,16 +25,13 @@ def comparison(mode: str) -> Callable[[float, float], bool]:
 
 
 def find_metric(storage: EventStorage, name: str, asked_by: str) -> tuple[float, int] | None:
-    """Return the last value of a metric and its iteration; where there is none, None and a warning."""
+    """Return the last value of a metric and its iteration; if it was never recorded, log a warning and return None."""
     latest = storage.latest()
     if name not in latest:
-        near = nearest(name, latest)
         logger.warning(
-            "%s found no metric %r; recorded so far: %s%s. Is it registered after the hook that measures it?",
+            "%s: %s. Is it registered after the hook that measures it?",
             asked_by,
-            name,
-            ", ".join(sorted(latest)) or "none",
-            f". Did you mean {near!r}?" if near else "",
+            unknown("metric", name, sorted(latest)),
         )
         return None
     return latest[name]

@@ -1,4 +1,4 @@
-"""Statistics of batch normalisation for the weights as they are."""
+"""Computes the statistics of batch normalisation for the current weights."""
 
 import logging
 from collections.abc import Iterable
@@ -7,27 +7,27 @@ from typing import Any
 from torch import nn
 
 from ..checkpoint import unwrap
-from ..evaluation.side_pass import kept_buffers, side_pass
+from ..evaluation.side_pass import restored_buffers, side_pass
 from ..train_loop import HookBase
 
 logger = logging.getLogger(__name__)
 
 
 class PreciseBN(HookBase):
-    """Computes the running statistics of batch normalisation anew every `period` steps and at the last one.
+    """Computes the running statistics of batch normalisation again every `period` steps and at the last step.
 
-    While a model trains, they are averages over weights that have changed since. Here they are those of `num_iter`
-    batches with the weights of one step ("Rethinking Batch in BatchNorm", arXiv:2105.07576, section 3; fvcore computes
-    them). Register it before what evaluates. The weights are those that train, also where a run averages them (EMA).
+    During training they are averages over older weights. This hook computes them from `num_iter` batches with the
+    current weights ("Rethinking Batch in BatchNorm", arXiv:2105.07576, section 3; with fvcore's implementation).
+    Register it before the hooks that evaluate. It uses the trained weights, also if the run averages them (EMA).
 
-    The batches are those of the steps that follow, where the loader can be entered (it has ``seek(step)``), else its
-    first ones. Nothing else changes: neither other buffers nor the training's random numbers. Each process computes
-    its own; what is evaluated and saved is the main one's.
+    The batches are those of the next steps if the loader has ``seek(step)``, else the loader's first batches. Nothing
+    else changes, neither other buffers nor the random numbers of the training. Each process computes its own
+    statistics; those of the main process are evaluated and saved.
 
     Args:
-        period: number of steps; 0 means at the last one only.
-        model: without batch normalisation in training mode, nothing is done.
-        data_loader: of training batches; one of its own, for the training's would lose batches.
+        period: number of steps; 0 means only at the last step.
+        model: if it has no batch normalisation in training mode, the hook does nothing.
+        data_loader: a second loader of training batches: batches that are read here are lost for the training.
         num_iter: number of batches.
 
     Raises:
@@ -43,12 +43,12 @@ class PreciseBN(HookBase):
         self._num_iter = num_iter
 
     def after_step(self) -> None:
-        """Compute, if it is time."""
+        """Update the statistics at the end of a period."""
         if self.every(self._period) or self.is_last_iter():
             self.update_stats()
 
     def update_stats(self) -> None:
-        """Compute the statistics of the weights as they are."""
+        """Compute the statistics for the current weights."""
         from fvcore.nn.precise_bn import get_bn_modules, update_bn_stats
 
         layers = get_bn_modules(self._model)
@@ -60,7 +60,7 @@ class PreciseBN(HookBase):
         if hasattr(self._data_loader, "seek"):
             self._data_loader.seek(self.trainer.iter + 1)
         try:
-            with side_pass(self._model, self.trainer.iter), kept_buffers(self._model):
+            with side_pass(self._model, self.trainer.iter), restored_buffers(self._model):
                 update_bn_stats(self._model, self._data_loader, self._num_iter)
                 precise = [(layer.running_mean, layer.running_var) for layer in layers]
         finally:
@@ -69,6 +69,6 @@ class PreciseBN(HookBase):
             if hasattr(self._data_loader, "close"):
                 self._data_loader.close()
         for layer, (mean, variance) in zip(layers, precise):
-            # fvcore has put new tensors in their place; others hold the old ones (DistributedDataParallel, for one).
+            # fvcore replaces the buffers by new tensors, but DistributedDataParallel, for example, keeps the old ones.
             layer.running_mean.copy_(mean)
             layer.running_var.copy_(variance)

@@ -1,4 +1,4 @@
-"""Runs that end before their time, and can be taken up again."""
+"""Stops a run early, such that it can be resumed."""
 
 import logging
 import os
@@ -13,21 +13,21 @@ from ..train_loop import HookBase
 
 logger = logging.getLogger(__name__)
 
-# What a run that was interrupted, and saved, ends with: "temporary failure, try again" in sysexits.h.
+# The exit code of a run that was interrupted and has saved: "temporary failure, try again" in sysexits.h.
 REQUEUE_EXIT_CODE = os.EX_TEMPFAIL
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
 class StopOnSignal(HookBase):
-    """Ends the run in good order at SIGTERM, SIGINT (Ctrl-C) or SIGUSR1 (a scheduler's warning).
+    """Ends the run cleanly at SIGTERM, SIGINT (Ctrl-C) or SIGUSR1 (a scheduler's warning).
 
-    The step in flight is finished, all processes agree on the same step, a checkpoint is written and the writers are
-    closed. A second signal ends the process at once, as if nobody had handled it; checkpoints stay whole then too.
-    Schedulers send the same signal twice in a moment: within half a second, two count as one.
+    The current step is completed, all processes agree on the same step, a checkpoint is written and the writers are
+    closed. A second signal ends the process at once, with the signal's default action; checkpoints stay valid then too.
+    Schedulers often send the same signal twice: two signals within half a second count as one.
 
-    Signals can be handled in the main thread only; elsewhere this hook does nothing. One that is ignored (SIGINT in a
-    process that another one spawned, which hands it on) stays so.
+    Python handles signals only in the main thread; in another thread this hook does nothing. A signal that is ignored
+    (SIGINT in a spawned process, whose parent forwards it) stays ignored.
     """
 
     def __init__(self) -> None:
@@ -35,19 +35,23 @@ class StopOnSignal(HookBase):
         self._first: float | None = None
 
     def before_train(self) -> None:
-        """Take over the signals."""
+        """Install the signal handlers."""
         if threading.current_thread() is threading.main_thread():
             self._first = None
-            self._give_back()  # what an earlier run kept, because a signal ended it
+            self._restore_handlers()  # an earlier run that a signal ended has kept ours installed
             handled = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
             self._before = {number: signal.signal(number, self._handle) for number in handled}
 
     def after_train(self) -> None:
-        """Give the signals back, unless one came: its twin must not end the process while that saves."""
-        if self._first is None:
-            self._give_back()
+        """Restore the previous handlers.
 
-    def _give_back(self) -> None:
+        If a signal was received, keep ours: schedulers send it twice, and the second one must not kill the process
+        while it saves.
+        """
+        if self._first is None:
+            self._restore_handlers()
+
+    def _restore_handlers(self) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before = {}
@@ -60,14 +64,14 @@ class StopOnSignal(HookBase):
             return
         self._first = time.monotonic()
         name = signal.Signals(number).name
-        # No logging here: the signal may have interrupted a handler of it, which holds its lock.
+        # No logging here: the signal may have interrupted a logging handler, which still has its lock (a deadlock).
         hint = f"\n{name}: finishing this step and saving; once more ends at once\n"
         os.write(2, hint.encode())
         self.trainer.request_stop(f"signal {name}", requeue=True)
 
 
 class TimeLimit(HookBase):
-    """Ends the run in good order after some time, so that it can be taken up again.
+    """Ends the run cleanly after some time, so that it can be resumed.
 
     Args:
         seconds: counted from the start of the training.
@@ -86,6 +90,6 @@ class TimeLimit(HookBase):
         self._end = time.monotonic() + self._seconds
 
     def after_step(self) -> None:
-        """Ask for a stop when the time is over."""
+        """Request a stop when the time is over."""
         if time.monotonic() >= self._end:
             self.trainer.request_stop(f"the time limit of {self._seconds:g} s is over", requeue=True)

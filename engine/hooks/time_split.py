@@ -1,4 +1,4 @@
-"""Where the time of a step goes."""
+"""Measures the time of each phase of a step."""
 
 import time
 from collections import defaultdict
@@ -6,29 +6,32 @@ from typing import Any
 
 import torch
 
+from steploop.config.device import device_of
+
 from ..train_loop import HookBase
 
 PHASES = ("data", "forward", "backward", "optimizer", "hooks")
 
 
 class TimeSplit(HookBase):
-    """Records how the time of a step divides, as "time/data", "time/forward" and so on: seconds, means of a period.
+    """Records the mean time of each phase of a step, in seconds, as "time/data", "time/forward" and so on.
 
-    The parts of a step add up to the time from one of its hook's `after_step` to the next, so that nothing is left out:
+    The phases add up to the time from one `after_step` of this hook to the next, so no time is missing:
 
     - data: waiting for the loader
-    - forward: the model's call
-    - backward: from its end to the gradients; the sum of the losses and, with several processes, their exchange
+    - forward: the call of the model
+    - backward: the sum of the losses, the backward pass and, with several processes, the reduction of the gradients
     - optimizer: its step
-    - hooks: everything else: evaluations, checkpoints and writing of the step before included
+    - hooks: everything else, with the evaluations, checkpoints and writing of the previous step
 
-    The trainer is a SimpleTrainer, which tells its `phase_clock` where it is; a `run_step` of its own must do so too.
-    On CUDA the times are the device's own, taken by events, which are read when the period ends: in "data" and "hooks"
-    it waits for the host, and what the host does meanwhile costs nothing. Each process measures itself; the times of
-    the main one are written. Register it early, in every process or in one.
+    The trainer is a SimpleTrainer, which calls `phase_clock.enter` at each phase; a subclass with its own `run_step`
+    must do so too. On CUDA the times are measured on the device, by events that are read at the end of the period: in
+    "data" and "hooks" the device waits for the host, and work of the host that overlaps with the device is not counted.
+    Each process measures its own times; those of the main process are written. Register the hook early, in every
+    process or in the main one.
 
     Args:
-        period: steps between two records; 0 records the last step's only.
+        period: steps between two records; 0 records only the last step.
     """
 
     trainer: Any  # a SimpleTrainer
@@ -37,20 +40,19 @@ class TimeSplit(HookBase):
         self._period = period
 
     def before_train(self) -> None:
-        """Give the trainer the clock."""
+        """Start a clock and set it as the trainer's `phase_clock`."""
         self.trainer.storage.volatile |= {f"time/{phase}" for phase in PHASES}
-        parameter = next(self.trainer.model.parameters(), None)
-        self._clock = _DeviceClock() if parameter is not None and parameter.is_cuda else _HostClock()
+        self._clock = _DeviceClock() if device_of(self.trainer.model).type == "cuda" else _HostClock()
         self.trainer.phase_clock = self._clock
 
     def before_step(self) -> None:
-        """Count what follows, up to the loader, as hooks."""
+        """Start the first step in the phase "hooks": the other hooks' `before_step` come next."""
         if not self._clock.is_running:
             self._clock.enter("hooks")
             self._first = self.trainer.iter
 
     def after_step(self) -> None:
-        """End the step; record its parts, if it is time."""
+        """End the step; record the phases at the end of a period."""
         self._clock.enter("hooks")
         if self.every(self._period) or self.trainer.iter + 1 == self.trainer.max_iter:
             seconds = self._clock.read()
@@ -60,12 +62,12 @@ class TimeSplit(HookBase):
                 self.trainer.storage.put_scalar(f"time/{phase}", seconds[phase] / steps, smoothing_hint=False)
 
     def after_train(self) -> None:
-        """Take the clock back."""
+        """Remove the clock from the trainer."""
         self.trainer.phase_clock = None
 
 
 class _HostClock:
-    """Adds up the time between one `enter` and the next."""
+    """Sums the time between one `enter` and the next, per phase, on the host."""
 
     def __init__(self) -> None:
         self._phase: str | None = None
@@ -89,9 +91,9 @@ class _HostClock:
 
 
 class _DeviceClock:
-    """The same on the GPU: marks its stream, and looks at the marks when it is read."""
+    """The same on the GPU: records CUDA events in its stream, and reads them in `read`."""
 
-    # Marks that may wait to be read; more are read at once, which waits for the device.
+    # Limit of unread events, to bound the memory; reading them waits for the device.
     MOST = 4096
 
     def __init__(self) -> None:

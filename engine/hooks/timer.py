@@ -1,4 +1,4 @@
-"""How long steps take."""
+"""Measures the time of the steps."""
 
 import datetime
 import logging
@@ -10,12 +10,13 @@ logger = logging.getLogger(__name__)
 
 
 class IterationTimer(HookBase):
-    """Records the seconds of each step as "time", and logs the total and what the hooks took of it.
+    """Records the seconds of each step as "time"; at the end, logs the total time and the part of the hooks.
 
-    A step's time is from its `before_step` to its `after_step` here; registered first, it leaves the other hooks out.
+    A step's time is from this hook's `before_step` to its `after_step`. Register it first, so that the time does not
+    include the `after_step` of other hooks.
 
     Args:
-        warmup_iter: the first steps of a run, which are slow, up to this one are not recorded.
+        warmup_iter: recording starts at this step of the run, counted from 1: the first steps are slow.
     """
 
     def __init__(self, warmup_iter: int = 3) -> None:

@@ -1,16 +1,16 @@
 """Where metrics are gathered while a run goes on."""
 
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
-import torch
 from torch import Tensor
 
 from ..distributed import comm
 from .event_writer import EventWriter as EventWriter
 from .history import HistoryBuffer
+from .media import Media
+from .names import renamed
 from .pending import PendingTensors, check_one_element
 
 Reduce = Literal["mean", "max"]
@@ -37,7 +37,7 @@ def get_event_storage() -> "EventStorage":
 
 
 def has_event_storage() -> bool:
-    """Say whether `get_event_storage` would find one."""
+    """Return True if `get_event_storage` would find one."""
     return bool(_STORAGES)
 
 
@@ -71,9 +71,7 @@ class EventStorage:
         self._pending = PendingTensors()
         self._unreduced: dict[str, Points] = {}
         self._is_shared = comm.get_world_size() > 1
-        # Bounded, because without a writer that clears them they would stay for ever.
-        self._images: deque[tuple[str, Tensor, int]] = deque(maxlen=256)
-        self._histograms: deque[dict[str, Any]] = deque(maxlen=256)
+        self._media = Media()
         # Names that belong on the console, in order: the losses and metrics that the model returned.
         self.headlines: dict[str, None] = {}
         # Names that must be finite, beside the total losses: a value that is not ends the run (see check_finite).
@@ -95,7 +93,7 @@ class EventStorage:
         """Record `value` under `name` at the current iteration.
 
         Args:
-            name: the name; a prefix of `name_scope` is added.
+            name: the name; a prefix of `name_scope` is added. "iteration" becomes "metric/iteration".
             value: a number, or a tensor of one element on any device.
             smoothing_hint: whether writers may show a median over recent values. One name, one hint.
             cur_iter: the iteration to record it at, if not the current one.
@@ -108,6 +106,8 @@ class EventStorage:
         name = self._prefix + name
         fresh = self._fresh.get(name)
         if fresh is None or self._smoothing_hints[name] is not smoothing_hint:
+            if name == "iteration":
+                name = renamed(name, "put_scalar")
             fresh = self._buffer_of(name, smoothing_hint)
         iteration = self.iter if cur_iter is None else cur_iter
         if type(value) is not float:
@@ -136,27 +136,12 @@ class EventStorage:
             self.put_scalar(name, value, smoothing_hint, cur_iter)
 
     def put_image(self, img_name: str, img_tensor: Tensor) -> None:
-        """Record a picture: (3, H, W), RGB, uint8 in 0..255 or float in 0..1."""
-        self._images.append((self._prefix + img_name, torch.as_tensor(img_tensor), self.iter))
+        """Record a copy of a picture: (3, H, W), RGB, uint8 in 0..255 or float in 0..1; see `Media.put_image`."""
+        self._media.put_image(self._prefix + img_name, img_tensor, self.iter)
 
     def put_histogram(self, hist_name: str, hist_tensor: Tensor, bins: int = 1000) -> None:
-        """Record the distribution of the values of a tensor of any shape, in `bins` equal bins."""
-        values = hist_tensor.detach().to(device="cpu", dtype=torch.float64).flatten()
-        low, high = values.min().item(), values.max().item()
-        counts = torch.histc(values, bins=bins, min=low, max=high)
-        self._histograms.append(
-            {
-                "tag": self._prefix + hist_name,
-                "min": low,
-                "max": high,
-                "num": values.numel(),
-                "sum": values.sum().item(),
-                "sum_squares": values.square().sum().item(),
-                "bucket_limits": torch.linspace(low, high, bins + 1)[1:].tolist(),
-                "bucket_counts": counts.tolist(),
-                "global_step": self.iter,
-            }
-        )
+        """Record the distribution of the finite values of a tensor of any shape, in `bins` equal bins."""
+        self._media.put_histogram(self._prefix + hist_name, hist_tensor, bins, self.iter)
 
     # -- asking -------------------------------------------------------------------------------------
 
@@ -212,19 +197,19 @@ class EventStorage:
 
     def images(self) -> list[tuple[str, Tensor, int]]:
         """Return the pictures put since `clear_images`, as (name, picture, iteration)."""
-        return list(self._images)
+        return self._media.images()
 
     def histograms(self) -> list[dict[str, Any]]:
         """Return the histograms put since `clear_histograms`, as TensorBoard's `histogram_raw` takes them."""
-        return list(self._histograms)
+        return self._media.histograms()
 
     def clear_images(self) -> None:
         """Forget the pictures; called when every writer has written them."""
-        self._images.clear()
+        self._media.clear_images()
 
     def clear_histograms(self) -> None:
         """Forget the histograms; called when every writer has written them."""
-        self._histograms.clear()
+        self._media.clear_histograms()
 
     # -- time and scope -----------------------------------------------------------------------------
 

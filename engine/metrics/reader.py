@@ -26,15 +26,25 @@ class MetricReader:
         periods: metrics are read at the last step of every such period, and at the last step of the run; 0 is none.
         start_iter: the first step of the training.
         max_iter: one past the last step.
+        points: numbers of steps after which metrics are read, too.
 
     Attributes:
         next_reading: the next step at which metrics are read.
     """
 
-    def __init__(self, storage: EventStorage, periods: Iterable[int], start_iter: int, max_iter: int) -> None:
+    def __init__(
+        self,
+        storage: EventStorage,
+        periods: Iterable[int],
+        start_iter: int,
+        max_iter: int,
+        *,
+        points: Iterable[int] = (),
+    ) -> None:
         self._storage = storage
         # Older values leave the storage's window: a loss that is not finite must be found before that.
         self._periods = [period for period in periods if period] + [storage.window]
+        self._points = sorted(points)
         self._last_iter = max_iter - 1
         self._reducer = MetricReducer()
         self._is_shared = comm.get_world_size() > 1
@@ -74,4 +84,5 @@ class MetricReader:
         return request
 
     def _after(self, iteration: int) -> int:
-        return min([*(next_end(period, iteration) for period in self._periods), self._last_iter])
+        points = (point - 1 for point in self._points if point - 1 > iteration)
+        return min([*(next_end(period, iteration) for period in self._periods), *points, self._last_iter])

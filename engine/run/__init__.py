@@ -1,1 +1,1 @@
-"""One run on disk: its folder, its lock, its log, its record, and the random numbers that follow from its seed."""
+"""A run on disk: its folder, lock, log and manifest; and the random numbers that are derived from its seed."""

@@ -1,9 +1,8 @@
-"""A table of what a run ran on, for its log."""
+"""A table of the software and hardware of a run, for its log."""
 
 import importlib.metadata
 import os
 import platform
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,14 +11,15 @@ import numpy as np
 import torch
 
 from ..distributed.launch import available_cores
+from .machine import git
 
 _ENGINE = Path(__file__).resolve().parents[1]
 
 
 def collect_env_info() -> str:
-    """Return a table of the versions, devices and settings that decide what a run computes and how fast.
+    """Return a table of the versions, devices and settings that affect the results and the speed of a run.
 
-    What cannot be found out is said in the table, never raised.
+    It never raises: the table says which values could not be found.
     """
     from tabulate import tabulate
 
@@ -44,7 +44,7 @@ def _hardware() -> Iterator[tuple[str, str]]:
     yield "CPU capability", torch.backends.cpu.get_cpu_capability()
     try:
         gpus = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
-    except RuntimeError as error:  # a driver that does not fit: the run may still go on, on the CPU
+    except RuntimeError as error:  # such as a driver of another version: the run may still use the CPU
         yield "GPUs", f"cannot be used: {error}"
         return
     yield "GPUs", "none" if not gpus else str(len(gpus))
@@ -66,17 +66,9 @@ def _version(distribution: str) -> str:
 
 
 def _commit() -> str:
-    """Return the commit of the checkout that holds this file, marked where files differ from it."""
-    prefix = _git("rev-parse", "--show-prefix")
-    if prefix != f"{_ENGINE.name}/":  # no git, no checkout, or a virtual environment inside another project's
+    """Return the commit of the checkout that contains this file, with "-dirty" if files differ from it."""
+    prefix = git(_ENGINE, "rev-parse", "--show-prefix")
+    if prefix != f"{_ENGINE.name}/":  # no git, no checkout, or a virtual environment inside another project's checkout
         return "not a git checkout"
-    commit = _git("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
+    commit = git(_ENGINE, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
     return f"commit {commit}" if commit else "a git checkout without a commit"
-
-
-def _git(*args: str) -> str | None:
-    try:
-        done = subprocess.run(["git", "-C", str(_ENGINE), *args], capture_output=True, text=True, timeout=5)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,8 +1,7 @@
-"""The folder of a run: one run at a time, none is overwritten, and the files of others are not touched."""
+"""The folder of a run: it has one run at a time, no run is overwritten, and files that no run wrote are not changed."""
 
 import datetime
 import fnmatch
-import json
 import logging
 import os
 import shutil
@@ -10,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .files import clean_temporary, read_json_object, write_text_atomically
+from .files import clean_temporary, read_json_object, write_json_atomically
 from .lock import FolderLock
 from .manifest import MANIFEST, reserve
 
@@ -18,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 PREVIOUS = "previous"
 LOCK = ".lock"
-# What a run writes into its folder, besides checkpoints with names that a user has chosen.
+# The files that a run writes into its folder, except checkpoints with names that a user has chosen.
 _LOGS = ("log.txt",)
 OUTPUTS = (
     MANIFEST, "config.yaml", "last_checkpoint", "model_*.pth", *_LOGS, "log.txt.rank*", "metrics.json", "metrics.csv",
@@ -26,15 +25,15 @@ OUTPUTS = (
 )  # fmt: skip
 _MOST_NAMES = 10_000
 
-# The folders that this process holds, for as long as it lives.
+# The folders that this process has locked, until `let_go` or the end of the process.
 _locks: dict[Path, FolderLock] = {}
 
 
 def hold(folder: Path) -> None:
-    """Take the folder for this process, and clear away what a killed one left half written.
+    """Lock the folder for this process, and remove the temporary files of killed processes.
 
     Raises:
-        RuntimeError: a run of another process goes on in it; the error names that process.
+        RuntimeError: another process runs in it; the error names that process.
     """
     folder = folder.resolve()
     if folder not in _locks:
@@ -43,7 +42,7 @@ def hold(folder: Path) -> None:
 
 
 def let_go(folder: Path) -> None:
-    """Give a folder back before this process ends."""
+    """Release the lock of a folder before this process ends."""
     lock = _locks.pop(folder.resolve(), None)
     if lock is not None:
         lock.release()
@@ -61,19 +60,19 @@ def start_run(
     is_checkpoint: Callable[[Path], bool] = lambda path: False,
     now: datetime.datetime | None = None,
 ) -> Path | None:
-    """Make `folder` ready for a new run: move what an older one wrote into ``previous/<its start time>/``.
+    """Prepare `folder` for a new run: move the files of an older run to ``previous/<its start time>/``.
 
-    Only files that a run writes are moved: those with the names of `OUTPUTS`, those that `record_output` has noted, and
-    checkpoints; none of them if it was in the folder before the older run began. All other files stay where they are.
+    Only files that a run writes are moved: files that match `OUTPUTS`, files that `record_output` recorded, and
+    checkpoints; except files that were in the folder before the older run began. All other files stay.
 
     Args:
-        folder: made if it is missing.
-        keep: of earlier runs without a final checkpoint, the newest `keep` stay; the others are deleted. 0 keeps all.
+        folder: created if it is missing.
+        keep: keep the newest `keep` earlier runs without a final checkpoint and delete the others; 0 keeps all.
         is_checkpoint: returns True for a .pth file that a run has saved.
         now: the start time of the new run; the current time if None.
 
     Returns:
-        The folder that now holds the older run, or None where there was none.
+        The folder to which the older run was moved, or None if there was no older run.
     """
     folder.mkdir(parents=True, exist_ok=True)
     moved = _move_aside(folder, is_checkpoint) if holds_run(folder) else None
@@ -85,9 +84,9 @@ def start_run(
 
 
 def record_output(folder: str | os.PathLike[str], name: str) -> None:
-    """Note in the manifest that the run writes ``folder/name``, so that a later run may move it with the others.
+    """Record in the manifest that the run writes ``folder/name``, so that a later run moves it with the other files.
 
-    A folder without a readable manifest is no run's, and is left alone.
+    A folder without a readable manifest has no run; nothing is written there.
     """
     path = Path(folder) / MANIFEST
     try:
@@ -97,7 +96,7 @@ def record_output(folder: str | os.PathLike[str], name: str) -> None:
     outputs = manifest.setdefault("outputs", [])
     if isinstance(outputs, list) and name not in outputs:
         outputs.append(name)
-        write_text_atomically(path, json.dumps(manifest, indent=2) + "\n")
+        write_json_atomically(path, manifest)
 
 
 def _move_aside(folder: Path, is_checkpoint: Callable[[Path], bool]) -> Path | None:
@@ -161,6 +160,6 @@ def _start_time(folder: Path, entries: list[Path]) -> datetime.datetime:
     try:  # parsed, because it becomes the name of a folder
         return datetime.datetime.fromisoformat(_manifest(folder)["started"])
     except (ValueError, KeyError, TypeError):
-        # A run whose manifest is lost: its oldest file tells about when it began.
+        # The manifest is lost: the time of the oldest file is close to the start of the run.
         oldest = min(entry.lstat().st_mtime for entry in entries)
         return datetime.datetime.fromtimestamp(oldest)

@@ -1,4 +1,4 @@
-"""One run in one folder: the second one ends with an error that names the first."""
+"""A lock that allows one run per folder: a second run ends with an error that names the first."""
 
 import contextlib
 import errno
@@ -6,7 +6,6 @@ import fcntl
 import functools
 import json
 import os
-import socket
 import struct
 import threading
 import time
@@ -15,27 +14,30 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO
 
+from .machine import host_name
+
 _NAME = ".lock"
 _HEARTBEAT_SECONDS = 10
 _STALE_SECONDS = 60
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL)
-# Where the system has no locks of open files, a lock belongs to the process: a second one of the same process succeeds.
+# If the system has no locks of open files, a lock belongs to the process, and locking again in the same process
+# succeeds: this set detects that.
 _held: set[Path] = set()
 
 
 class FolderLock:
-    """Holds a folder for this process until `release`, the end of the `with`, or the end of the process.
+    """Locks a folder for this process until `release`, the end of the `with`, or the end of the process.
 
-    It is a lock of the open file `folder/.lock` (on Linux an "open file description" lock, so that code which opens and
-    closes that file does not drop it): the kernel drops it when the process dies, however it dies, and forked workers
-    let go of it. Where the file system has no locks, a thread touches the file every 10 seconds, and a file untouched
-    for a minute is free.
+    It locks the open file `folder/.lock`. On Linux this is an "open file description" lock: other code that opens and
+    closes the file does not release it. The kernel releases it when the process ends, also by a signal; forked workers
+    release their copy at once. If the file system has no locks, a thread touches the file every 10 seconds, and a file
+    that was not touched for 60 seconds is free.
 
     Args:
-        folder: made if missing.
+        folder: created if missing.
 
     Raises:
-        RuntimeError: another process holds it; the message has its host, pid and since when.
+        RuntimeError: another process has the lock; the message has its host, its pid and the start time.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -52,7 +54,7 @@ class FolderLock:
             self._file.close()
             raise
         _held.add(self.path)
-        # A forked worker shares the open file, and would hold the folder for as long as it lives.
+        # A forked worker inherits the open file and would keep the folder locked until it ends.
         os.register_at_fork(after_in_child=functools.partial(_forget, weakref.ref(self)))
 
     def __enter__(self) -> "FolderLock":
@@ -62,7 +64,7 @@ class FolderLock:
         self.release()
 
     def release(self) -> None:
-        """Let the next run have the folder. Twice is once."""
+        """Release the lock. A second call does nothing."""
         if self._file.closed:
             return
         self._stop.set()
@@ -101,12 +103,12 @@ class FolderLock:
     def _sign(self) -> None:
         self._file.truncate(0)
         since = datetime.now().astimezone().isoformat(timespec="seconds")
-        json.dump({"host": socket.gethostname(), "pid": os.getpid(), "since": since}, self._file)
+        json.dump({"host": host_name(), "pid": os.getpid(), "since": since}, self._file)
         self._file.flush()
 
 
 def _forget(lock: "weakref.ref[FolderLock]") -> None:
-    """Close the file in a forked process; the lock stays with the process that took it."""
+    """Close the file in a forked process; the process that took the lock keeps it."""
     held = lock()
     if held is not None:
         with contextlib.suppress(OSError):
@@ -114,7 +116,7 @@ def _forget(lock: "weakref.ref[FolderLock]") -> None:
 
 
 def current_holder(folder: str | os.PathLike[str]) -> str | None:
-    """Return the host and the process that hold a folder, as text; None if it is free. Changes nothing."""
+    """Return the host and the process that have locked a folder, as text; None if it is free. Changes nothing."""
     path = Path(folder).resolve() / _NAME
     if path in _held:
         return f"this process (pid {os.getpid()})"
@@ -126,7 +128,7 @@ def current_holder(folder: str | os.PathLike[str]) -> str | None:
                 if error.errno in (errno.EACCES, errno.EAGAIN):
                     return _described(_holder(file))
                 raise
-    except OSError:  # missing, not ours to open, or without locks: nothing that can be asked
+    except OSError:  # the file is missing or may not be opened, or the file system has no locks: unknown, so not locked
         return None
     return None
 
@@ -162,8 +164,8 @@ def _holder(file: IO[str]) -> dict[str, object]:
 
 
 def _is_dead(holder: dict[str, object]) -> bool:
-    """Whether the holder was a process of this host that is gone; of another host, one cannot know."""
-    if holder["host"] != socket.gethostname() or not isinstance(holder["pid"], int):
+    """Return True if the holder was a process of this host that has ended; False for another host: it is not known."""
+    if holder["host"] != host_name() or not isinstance(holder["pid"], int):
         return False
     if not 0 < holder["pid"] < 2**31:  # no process has such a number
         return False
@@ -177,7 +179,10 @@ def _is_dead(holder: dict[str, object]) -> bool:
 
 
 def _age(path: Path) -> float:
-    """Seconds since the file was touched, by the clock of its own file system as far as it has one."""
+    """Return the seconds since the file was touched.
+
+    "Now" is the time stamp of a new file in the same folder, because the clock of a file server may differ from ours.
+    """
     probe = path.with_name(f".lock.{os.getpid()}.steploop-tmp")
     try:
         probe.touch()

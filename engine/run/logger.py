@@ -1,4 +1,4 @@
-"""Where log lines go: the console of rank 0, and one file for each rank."""
+"""Logging to the console (rank 0) and to one file per rank."""
 
 import logging
 import sys
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from termcolor import colored
 
-_MOST_HELD = 10_000  # lines; what is held back is little: that of a run before its first step
+_MOST_HELD = 10_000  # lines; a run logs far fewer before its first step
 _MARKS = {logging.WARNING: "yellow", logging.ERROR: "red", logging.CRITICAL: "red"}
 _console_writer: Callable[[str], object] | None = None
 
@@ -25,16 +25,16 @@ def setup_logger(
 ) -> logging.Logger:
     """Send the lines of a logger to the console (rank 0 only) and to a file (every rank).
 
-    Calling it again changes what was set up and never doubles a line; another `output` takes the place of the first.
+    A second call changes the settings and never writes a line twice; another `output` replaces the first.
 
     Args:
-        output: a folder, which gets log.txt, or a file ending in .txt or .log; None leaves the file as it is.
+        output: a folder, for log.txt in it, or a file ending in .txt or .log; None does not change the file.
             Rank N > 0 writes to the same name with ".rank{N}" added.
         distributed_rank: this process's rank.
-        color: colour the console lines where the console is a terminal.
-        name: the logger; those below it ("steploop.engine") follow.
-        abbrev_name: what stands for `name` on the console; "" leaves it out.
-        hold: keep the lines for the file in memory until `release_log`; the file is not made before.
+        color: colour the console lines if the console is a terminal.
+        name: the name of the logger; loggers below it ("steploop.engine") use its handlers.
+        abbrev_name: replaces `name` in console lines; "" removes it.
+        hold: store the lines for the file in memory until `release_log`, which creates the file.
 
     Returns:
         The logger.
@@ -61,14 +61,14 @@ def setup_logger(
 
 
 def release_log(name: str = "steploop") -> None:
-    """Write the lines that `setup_logger(..., hold=True)` keeps in memory, and from now on each line at once."""
+    """Write the lines that `setup_logger(..., hold=True)` stores in memory; from then on, write each line at once."""
     for handler in logging.getLogger(name).handlers:
         if isinstance(handler, _FileHandler):
             handler.write_held()
 
 
 def close_logger(name: str = "steploop") -> None:
-    """Undo `setup_logger`: close the file, leave the console, and let lines reach the parent logger again."""
+    """Undo `setup_logger`: close the file, remove the console handler, and pass lines to the parent logger again."""
     logger = logging.getLogger(name)
     _remove(logger, _ConsoleHandler)
     _remove(logger, _FileHandler)
@@ -77,16 +77,16 @@ def close_logger(name: str = "steploop") -> None:
 
 
 def set_console_writer(write: Callable[[str], object] | None) -> None:
-    """Route console lines through `write` while something live, such as a progress bar, holds the terminal's last line.
+    """Write console lines with `write` while a live display, such as a progress bar, uses the terminal's last line.
 
-    `write` gets one line without its end: `set_console_writer(tqdm.write)` when a bar appears, None when it is gone.
+    `write` gets a line without its newline: `set_console_writer(tqdm.write)` when a bar opens, None when it closes.
     """
     global _console_writer
     _console_writer = write
 
 
 class _ConsoleHandler(logging.Handler):
-    """Writes to what is sys.stdout now; a test or a notebook may have replaced it since the set-up."""
+    """Writes to the current sys.stdout, which a test or a notebook may have replaced since the set-up."""
 
     def is_terminal(self) -> bool:
         return sys.stdout.isatty()
@@ -104,7 +104,7 @@ class _ConsoleHandler(logging.Handler):
 
 
 class _FileHandler(logging.FileHandler):
-    """A class of its own, so that handlers that others have added are never closed; it may hold its lines back."""
+    """A separate class, so that handlers of other code are never closed. It can store its lines until `write_held`."""
 
     _held: list[logging.LogRecord] | None
 
@@ -119,7 +119,7 @@ class _FileHandler(logging.FileHandler):
             self._held.append(record)
 
     def write_held(self) -> None:
-        """Make the file and write what was held back."""
+        """Create the file and write the stored lines."""
         if self._held is None:
             return
         Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)
@@ -129,7 +129,7 @@ class _FileHandler(logging.FileHandler):
 
 
 class _Formatter(logging.Formatter):
-    """`[month/day time name]: message`, with the level's name where it is a warning or worse."""
+    """`[month/day time name]: message`, with the name of the level from WARNING on."""
 
     def __init__(self, name: str, abbrev_name: str | None, *, is_colored: Callable[[], bool] | None = None) -> None:
         super().__init__(datefmt="%m/%d %H:%M:%S")
@@ -173,7 +173,7 @@ _last_times: dict[tuple[object, ...], float] = {}
 
 
 def _caller() -> tuple[str, str, int]:
-    """Return (module, file, line) of the code that called the function that calls this."""
+    """Return (module, file, line) of the caller of the function that calls this one."""
     frame = sys._getframe(2)
     return frame.f_globals.get("__name__", "__main__"), frame.f_code.co_filename, frame.f_lineno
 
@@ -184,12 +184,12 @@ def log_first_n(level: int, message: str, n: int = 1, *, name: str | None = None
     Args:
         level: such as logging.WARNING.
         message: the line.
-        n: how many times.
-        name: the logger; by default the calling module's.
-        key: what is counted: "caller" (the line of code) or "message" (the text, wherever it comes from).
+        n: number of times.
+        name: the logger; by default that of the calling module.
+        key: what is counted: "caller" (the line of code) or "message" (the text, from any line of code).
 
     Raises:
-        ValueError: `key` is neither.
+        ValueError: `key` has another value.
     """
     if key not in ("caller", "message"):
         raise ValueError(f"key is 'caller' or 'message', got {key!r}")
@@ -201,7 +201,7 @@ def log_first_n(level: int, message: str, n: int = 1, *, name: str | None = None
 
 
 def log_every_n_seconds(level: int, message: str, n: float = 1, *, name: str | None = None) -> None:
-    """Log at most once in `n` seconds for each line of code that calls this; `name` as in `log_first_n`."""
+    """Log at most once in `n` seconds for each calling line of code; `name` as in `log_first_n`."""
     caller = _caller()
     now = time.monotonic()
     last = _last_times.get(caller)

@@ -1,4 +1,4 @@
-"""What a run is made of, and when it ran: manifest.json beside its checkpoints, and a copy in each of them."""
+"""Records the code, config and data of a run, and its sessions, in manifest.json and in each checkpoint."""
 
 import datetime
 import functools
@@ -9,7 +9,6 @@ import logging
 import os
 import platform
 import re
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,19 +21,22 @@ import torch
 from steploop.config import CfgNode
 
 from ..distributed import comm
-from .files import read_json_object, write_text_atomically
+from .best_effort import BestEffort
+from .files import read_json_object, write_json_atomically
+from .machine import git, host_name
 
 logger = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
-# Of a larger training set, so many items at equal distances are looked at: a second's work at most.
-MAX_ITEMS = 200_000
+# Of a data set with more values (numbers and strings), only evenly spaced items are hashed: this limits the work to
+# about a second.
+MAX_VALUES = 200_000
 LONGEST_REASON = 500
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 class _Run(Protocol):
-    """What a session records of a trainer."""
+    """The attributes of a trainer that a session records."""
 
     start_iter: int
     completed_iter: int
@@ -43,27 +45,27 @@ class _Run(Protocol):
 
 @runtime_checkable
 class _Fingerprinted(Protocol):
-    """A data set that knows a hash of its items, as those of `steploop.data` do."""
+    """A data set that can hash its items itself, like those of `steploop.data`."""
 
     def fingerprint(self) -> str | None:
-        """Return the hash; None where only a look at each item could tell."""
+        """Return the hash; None if every item would have to be read for it."""
 
 
 class Manifest:
-    """Describes a run; a checkpointable, so that each checkpoint tells what wrote it.
+    """Describes a run. It is a checkpointable, so that each checkpoint contains a description of the run that wrote it.
 
-    The copy in a checkpoint holds no time, no host and no process, and is nothing that a resumed run goes on from: it
-    is compared with what runs now, and what differs is logged.
+    The copy in a checkpoint has no time, host or process, and a resumed run does not use its values: it compares them
+    with its own and logs the differences.
 
     Args:
         cfg: the config of the run, with its seed.
-        data_loader: of the training set; see `fingerprint`.
+        data_loader: the loader of the training set; see `fingerprint`.
     """
 
     def __init__(self, cfg: CfgNode, data_loader: Any = None) -> None:
         self._folder = cfg.OUTPUT_DIR
         self.facts: dict[str, Any] = {}
-        if comm.is_main_process():  # which alone writes
+        if comm.is_main_process():  # the only process that writes
             self.facts = {
                 "versions": versions(),
                 "git": git_state(Path.cwd()),
@@ -76,21 +78,21 @@ class Manifest:
             }
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what the run is made of, as plain data."""
+        """Return the description of the run as plain data."""
         return self.facts
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Say in the log in what the run that wrote a checkpoint differs; the config's changes are told elsewhere."""
+        """Log the differences from the run that wrote a checkpoint; `default_setup` logs those of the config."""
         for name, level in (("data", logging.WARNING), ("versions", logging.INFO), ("world_size", logging.INFO)):
             if name in state_dict and state_dict[name] != self.facts.get(name, state_dict[name]):
                 logger.log(level, "Other %s than before: %s; now %s", name, state_dict[name], self.facts[name])
 
     @contextmanager
     def session(self, trainer: _Run) -> Iterator[None]:
-        """Keep a session of the run in manifest.json: begun now, ended with the context.
+        """Record a session of the run in manifest.json: it starts now and ends with the context.
 
-        A session without an "ended" goes on, or was killed. Another process than the main one, and a run without
-        OUTPUT_DIR, keeps none. A file that cannot be written is an error in the log, and the run goes on.
+        A session without "ended" is still running, or was killed. Only the main process records sessions, and only with
+        an OUTPUT_DIR. If the file cannot be written, log an error and continue the run.
         """
         if not comm.is_main_process() or not self._folder:
             yield
@@ -124,28 +126,29 @@ class Manifest:
             **self.facts,
             "sessions": sessions,
         }
-        try:
+
+        def write() -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_text_atomically(path, json.dumps(manifest, indent=2) + "\n")
-        except OSError as error:
-            logger.error("The manifest could not be written, the run goes on without it: %s", error)
+            write_json_atomically(path, manifest)
+
+        BestEffort(OSError).attempt(MANIFEST, write)
 
 
 def reserve(folder: Path, *, present: list[str], now: datetime.datetime | None = None) -> None:
-    """Write the manifest of a run that begins: `Manifest` adds what the run is made of, and its sessions.
+    """Write the manifest of a new run; `Manifest` adds the description of the run and its sessions later.
 
     Args:
-        folder: of the run.
-        present: names of what is in the folder and is not the run's.
+        folder: the folder of the run.
+        present: names of the files in the folder that are not the run's.
         now: the start time; the current time if None.
     """
     started = (now or datetime.datetime.now()).isoformat(timespec="seconds")
     manifest = {"started": started, "ended": None, "present": present, "outputs": [], "sessions": []}
-    write_text_atomically(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+    write_json_atomically(folder / MANIFEST, manifest)
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of what decides the bits of a run."""
+    """Return the versions of the software that affects the results of a run."""
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -158,27 +161,29 @@ def versions() -> dict[str, str]:
 
 @functools.cache
 def git_state(folder: Path) -> dict[str, Any]:
-    """Return {"commit", "dirty"} of the checkout that holds `folder`; None for what git does not tell in time.
+    """Return {"commit", "dirty"} of the checkout that contains `folder`; None for a value that git does not return.
 
-    Dirty is one with changes of tracked files. Asked once in a process, which has loaded its code by then.
+    Dirty means that tracked files have changes. The result is cached: a process has loaded its code by the first call,
+    so later changes do not affect it.
     """
-    commit = _git(folder, "rev-parse", "HEAD")
-    changes = None if commit is None else _git(folder, "status", "--porcelain", "--untracked-files=no")
+    commit = git(folder, "rev-parse", "HEAD")
+    changes = None if commit is None else git(folder, "status", "--porcelain", "--untracked-files=no")
     return {"commit": commit, "dirty": None if changes is None else bool(changes)}
 
 
 def config_hash(cfg: CfgNode) -> str:
-    """Return a hash of all that a config says, but for OUTPUT_DIR: where a run writes changes nothing of it."""
+    """Return a hash of all settings of a config except OUTPUT_DIR, which does not affect the results."""
     content = {key: value for key, value in cfg.to_dict().items() if key != "OUTPUT_DIR"}
     return _hash(json.dumps(content, sort_keys=True).encode())
 
 
 def fingerprint(items: Sequence[Any] | None) -> dict[str, Any] | None:
-    """Return {"items": their number, "hash": of what they say} of a training set; None where it shows no items.
+    """Return {"items": their number, "hash": their hash} of a training set; None if `items` is not a sequence.
 
-    Covered are the items as the data set lists them, in their order: file names, labels, cameras. Not covered is what
-    the files hold. A data set that has a `fingerprint()` of all its items is asked for it. Of another one with more
-    than `MAX_ITEMS` items, so many are looked at, at equal distances, and of tensors and arrays only type and shape.
+    The hash covers the items as the data set lists them, in their order: file names, labels, cameras. It does not cover
+    the content of the files. If the data set has a `fingerprint()` of all its items, that is the hash. Otherwise, if
+    the items have more than about `MAX_VALUES` numbers and strings, only evenly spaced items are hashed; of tensors and
+    arrays, only dtype and shape.
 
     Args:
         items: such as `loader.dataset.items` of a TrainLoader.
@@ -188,21 +193,26 @@ def fingerprint(items: Sequence[Any] | None) -> dict[str, Any] | None:
     known = items.fingerprint() if isinstance(items, _Fingerprinted) else None
     if known is not None:
         return {"items": len(items), "hash": known}
-    stride = max(1, -(-len(items) // MAX_ITEMS))
+    stride = max(1, -(-len(items) * _count_values(items[0]) // MAX_VALUES)) if len(items) else 1
     digest = hashlib.sha256()
     for index in range(0, len(items), stride):
-        digest.update(f"{_words(items[index])}\n".encode(errors="backslashreplace"))
+        digest.update(f"{_stable_text(items[index])}\n".encode(errors="backslashreplace"))
     return {"items": len(items), "hash": digest.hexdigest()[:16]}
 
 
-def _words(value: Any) -> str:
-    """Return text that is the same in every process."""
+def _count_values(value: Any) -> int:
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    return max(1, sum(map(_count_values, parts)))
+
+
+def _stable_text(value: Any) -> str:
+    """Return a text of the value that is the same in every process: without memory addresses."""
     if isinstance(value, torch.Tensor | np.ndarray):
         return f"{value.dtype}{tuple(value.shape)}"
     if isinstance(value, Mapping):
-        return "{" + ",".join(f"{_words(key)}:{_words(item)}" for key, item in value.items()) + "}"
+        return "{" + ",".join(f"{_stable_text(key)}:{_stable_text(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):
-        return "(" + ",".join(map(_words, value)) + ")"
+        return "(" + ",".join(map(_stable_text, value)) + ")"
     return _ADDRESS.sub("", repr(value))
 
 
@@ -217,17 +227,8 @@ def _hash(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:16]
 
 
-def _git(folder: Path, *args: str) -> str | None:
-    command = ["git", "--no-optional-locks", "-C", str(folder), *args]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=5, stdin=subprocess.DEVNULL)
-    except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
-
-
 def _process() -> dict[str, Any]:
-    return {"host": platform.node(), "pid": os.getpid()}
+    return {"host": host_name(), "pid": os.getpid()}
 
 
 def _now() -> str:

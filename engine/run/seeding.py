@@ -1,4 +1,4 @@
-"""Random numbers as a function of (seed, rank, step): nothing to save, nothing to restore."""
+"""Random numbers as a function of (seed, rank, step): there is no state to save or restore."""
 
 import functools
 import os
@@ -52,7 +52,7 @@ def step_seed(seed: int, rank: int, step: int) -> int:
 
 @functools.lru_cache(maxsize=64)
 def _block_of_seeds(seed: int, rank: int, block: int) -> list[int]:
-    """Return the seeds of so many steps at once: one by one, they would cost as much as all hooks together."""
+    """Return the seeds of `_BLOCK` steps: computed one by one, they would cost as much as all hooks together."""
     base = _mix((_mix((seed + _GOLDEN) & _MASK) + rank * _GOLDEN) & _MASK)
     return [_mix((base + step * _GOLDEN) & _MASK) for step in range(block * _BLOCK, (block + 1) * _BLOCK)]
 
@@ -61,13 +61,14 @@ def seed_step(seed: int, rank: int, step: int, device: torch.device | None = Non
     """Seed the default CPU generator and that of this process's GPU for one step.
 
     `torch.manual_seed` would visit every device and cost a hundred times as much. Python's and NumPy's global
-    generators are left alone: within a step nothing of ours draws from them.
+    generators are not changed: in a step, no code of the engine uses them.
 
     Args:
-        seed: of the run.
-        rank: of this process.
-        step: the iteration that begins.
-        device: whose generator is seeded beside the CPU's; by default the current GPU, once CUDA is in use.
+        seed: the seed of the run.
+        rank: the rank of this process.
+        step: the current step.
+        device: the device whose generator is seeded in addition to the CPU's; by default the current GPU, if CUDA is
+            initialised.
     """
     value = step_seed(seed, rank, step)
     torch.default_generator.manual_seed(value)
@@ -82,10 +83,10 @@ def seed_step(seed: int, rank: int, step: int, device: torch.device | None = Non
 
 
 def enable_determinism() -> None:
-    """Let PyTorch use deterministic algorithms only; an operation that has none raises and names itself.
+    """Make PyTorch use deterministic algorithms only; an operation without one raises an error with its name.
 
     Call it before the first CUDA operation: cuBLAS reads CUBLAS_WORKSPACE_CONFIG when it starts. A value that is
-    already set is kept.
+    already set is not changed.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.backends.cudnn.benchmark = False

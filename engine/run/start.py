@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..distributed import comm
+from ..distributed.agreement import from_main
 from .files import write_text_atomically
 from .folder import start_run
 from .logger import release_log
@@ -19,7 +19,7 @@ class RunStart:
 
     Attributes:
         folder: OUTPUT_DIR.
-        resumes: the run in the folder goes on; otherwise its files are moved to ``previous/``.
+        resumes: True if the run in the folder is resumed; otherwise its files are moved to ``previous/``.
         files: {name: text} of the files that are written then.
         keep_previous: see `start_run`.
         is_checkpoint: see `start_run`.
@@ -55,7 +55,7 @@ def begin_later(start: RunStart | None) -> None:
 
 
 def is_new_run(folder: Path) -> bool:
-    """Return True if a run is about to begin in `folder` that does not go on from what is in it."""
+    """Return True if a run is about to begin in `folder` that does not resume the run in it."""
     return _waiting is not None and not _waiting.resumes and _waiting.folder.resolve() == folder.resolve()
 
 
@@ -69,7 +69,5 @@ def begin() -> None:
     if _waiting is None:
         return
     start, _waiting = _waiting, None
-    if comm.is_main_process():
-        start.run()
-    comm.synchronize()
+    from_main(start.run)
     release_log()

@@ -9,15 +9,16 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from .momentum import MomentumSchedule
 
-# Schedules live on [0, 1), some raise at 1.
+# Schedules are functions on [0, 1); some raise at 1.
 _BEFORE_END = math.nextafter(1.0, 0.0)
 
-# Steps whose factors are computed together: one by one, between the kernels of a model, each would cost three times.
+# Number of steps whose factors are computed together. Computed one by one, between the kernels of a model, each would
+# take three times as long.
 _BLOCK = 256
 
 
 class WarmupParamScheduler(ParamScheduler):
-    """Puts a warm-up before a schedule."""
+    """Replaces the beginning of a schedule by a warm-up."""
 
     def __init__(
         self,
@@ -33,10 +34,10 @@ class WarmupParamScheduler(ParamScheduler):
             scheduler: the schedule after the warm-up.
             warmup_factor: where the warm-up starts, relative to the schedule's first value.
             warmup_length: share of the whole run, in [0, 1].
-            warmup_method: "linear" and "exponential" end where the schedule goes on, with equal differences or equal
-                ratios from step to step; "constant" stays at its start.
-            rescale_interval: the schedule begins anew after the warm-up, squeezed into what is left; by default the
-                warm-up hides the schedule's beginning.
+            warmup_method: "linear" and "exponential" rise to the schedule's value at the end of the warm-up, with equal
+                differences or equal ratios from step to step; "constant" stays at its first value.
+            rescale_interval: True starts the schedule at its beginning after the warm-up and compresses it into the
+                rest of the run; False skips the part of the schedule during the warm-up.
 
         Raises:
             ValueError: an unknown method, a length outside [0, 1], or an exponential warm-up from or to 0.
@@ -61,7 +62,7 @@ class WarmupParamScheduler(ParamScheduler):
             )
 
     def __call__(self, where: float) -> float:
-        """Return the value at `where`, the share of the run that is done, in [0, 1)."""
+        """Return the factor at `where`, the share of the run that is done, in [0, 1)."""
         if where < self._length:
             done = where / self._length
             if self._exponential:
@@ -73,10 +74,10 @@ class WarmupParamScheduler(ParamScheduler):
 
 
 class LRMultiplier(LRScheduler):
-    """Sets each group's learning rate to its first value times a function of the step; may move the momentum too.
+    """Sets each group's learning rate to its initial value times a function of the step; can set the momentum too.
 
-    A torch LRScheduler by type, without its machinery: it does not wrap `optimizer.step`, warns about no order of
-    calls, and a step costs about a multiplication for each group.
+    It subclasses torch's LRScheduler but does not use its implementation: it does not wrap `optimizer.step` and does
+    not warn about the order of calls. A step costs about one multiplication per group.
     """
 
     def __init__(
@@ -91,14 +92,14 @@ class LRMultiplier(LRScheduler):
         """Set the learning rate of iteration `last_iter + 1`.
 
         Args:
-            optimizer: its groups' "initial_lr", or where there is none "lr", is what is multiplied.
+            optimizer: its groups' "initial_lr", or "lr" if there is none, is multiplied by the factor.
             multiplier: maps the share of the run that is done, in [0, 1), to a factor.
-            max_iter: iterations of the whole run.
-            last_iter: the last iteration that is done; -1 at the start.
-            momentum: what moves the momentum of the same optimizer; None leaves it alone.
+            max_iter: number of iterations of the whole run.
+            last_iter: the last completed iteration; -1 at the start.
+            momentum: the schedule of the same optimizer's momentum; None does not change the momentum.
 
         Raises:
-            TypeError: `multiplier` is no ParamScheduler (a torch scheduler works on other terms).
+            TypeError: `multiplier` is not a ParamScheduler (a torch scheduler is not a function of progress).
             ValueError: `max_iter` is not positive.
         """
         if not isinstance(multiplier, ParamScheduler):
@@ -111,7 +112,7 @@ class LRMultiplier(LRScheduler):
         self._momentum = momentum
         self._block: int | None = None
         self._factors: list[float] = []
-        # As torch's own schedulers name it: the hook records the momentum of those that move it.
+        # The name that torch's own schedulers use; the hook LRScheduler records the momentum if it is True.
         self.cycle_momentum = momentum is not None
         # A second scheduler on the same optimizer must not multiply what the first has already multiplied.
         self.base_lrs = [group.setdefault("initial_lr", group["lr"]) for group in optimizer.param_groups]
@@ -119,7 +120,7 @@ class LRMultiplier(LRScheduler):
         self.step()
 
     def factor(self, step: int) -> float:
-        """Return the multiplier of iteration `step`; after the end, that of the last step."""
+        """Return the factor of iteration `step`; after the end of the run, that of the last step."""
         block, place = divmod(min(step, self._max_iter - 1), _BLOCK)
         if block != self._block:
             # Steps of the run only: some schedules raise close to 1 (fvcore's StepWithFixedGammaParamScheduler).
@@ -133,11 +134,11 @@ class LRMultiplier(LRScheduler):
         return [base_lr * factor for base_lr in self.base_lrs]
 
     def get_last_lr(self) -> list[Any]:
-        """Return each group's learning rate as it is in the optimizer."""
+        """Return each group's current learning rate in the optimizer."""
         return [group["lr"] for group in self.optimizer.param_groups]
 
     def step(self, epoch: int | None = None) -> None:
-        """Go on to the next iteration, or jump to iteration `epoch`, and set its learning rate."""
+        """Set the learning rate of the next iteration, or of iteration `epoch` if it is given."""
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
         factor = self.factor(self.last_epoch)
         for group, base_lr in zip(self.optimizer.param_groups, self.base_lrs):
@@ -146,19 +147,19 @@ class LRMultiplier(LRScheduler):
             self._momentum.set_to(self._progress(self.last_epoch))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the iteration, and the first learning rates for who reads the file."""
+        """Return the iteration and the initial learning rates; `load_state_dict` uses the rates only on request."""
         return {"base_lrs": list(self.base_lrs), "last_epoch": self.last_epoch}
 
     def load_state_dict(self, state_dict: dict[str, Any], *, restore_base_lrs: bool = False) -> None:
         """Jump to the saved iteration.
 
         Args:
-            state_dict: what `state_dict` returned.
-            restore_base_lrs: also take the saved first learning rates. By default those that the optimizer was built
-                with hold, so that a learning rate changed between two runs takes effect.
+            state_dict: the result of `state_dict`.
+            restore_base_lrs: also restore the saved initial learning rates. By default the optimizer's own are used, so
+                that a learning rate that was changed in the config takes effect on resume.
 
         Raises:
-            ValueError: the saved learning rates are those of another number of groups.
+            ValueError: the number of saved learning rates is not the number of groups.
         """
         if restore_base_lrs:
             saved = list(state_dict["base_lrs"])

@@ -13,13 +13,14 @@ from .param_schedulers import OneCycle
 
 
 class MomentumSchedule:
-    """Moves the momentum of each group from its first value towards `end`.
+    """Changes the momentum of each group from its initial value towards `end`.
 
-    The momentum is the option "momentum" (SGD, RMSprop), or the first of "betas" (Adam and its kin).
+    The momentum is the option "momentum" (SGD, RMSprop), or the first of "betas" (Adam and similar optimizers).
 
     Args:
-        optimizer: its groups' "initial_momentum", or where there is none their momentum, is the first value.
-        way: maps the share of the run that is done, in [0, 1), to the part of the way to `end`.
+        optimizer: its groups' "initial_momentum", or their momentum if there is none, is the initial value.
+        way: maps the share of the run that is done, in [0, 1), to the fraction of the change from the initial value to
+            `end`, in [0, 1].
         end: a momentum, in [0, 1).
 
     Raises:
@@ -40,7 +41,7 @@ class MomentumSchedule:
         self._first = [group.setdefault("initial_momentum", momentum_of(group)) for group in optimizer.param_groups]
 
     def set_to(self, where: float) -> None:
-        """Set each group's momentum to that of `where`, the share of the run that is done, in [0, 1)."""
+        """Set each group's momentum for `where`, the share of the run that is done, in [0, 1)."""
         way = self._way(where)
         for group, first in zip(self._optimizer.param_groups, self._first):
             value = first + (self._end - first) * way
@@ -56,13 +57,14 @@ def momentum_of(group: dict[str, Any]) -> float:
 
 
 def build_momentum_schedule(cfg: CfgNode, optimizer: torch.optim.Optimizer) -> MomentumSchedule | None:
-    """Build what SOLVER.MOMENTUM_SCHEDULE names; None where it is empty.
+    """Build the schedule that SOLVER.MOMENTUM_SCHEDULE names; None if it is empty.
 
-    From the optimizer's own momentum (SOLVER.MOMENTUM, or the first of OPT_ARGS.betas) towards SOLVER.MOMENTUM_END:
+    The momentum goes from the optimizer's own value (SOLVER.MOMENTUM, or the first of OPT_ARGS.betas) to
+    SOLVER.MOMENTUM_END:
 
-    - Linear, Cosine: it is reached at the end of the run.
-    - OneCycle: it is reached where OneCycleLR has its peak; then the momentum returns. So it moves against the
-      learning rate (arXiv:1708.07120).
+    - Linear, Cosine: it reaches MOMENTUM_END at the end of the run.
+    - OneCycle: it reaches MOMENTUM_END at the peak of OneCycleLR and then returns: it falls while the learning rate
+      rises (arXiv:1708.07120).
 
     Raises:
         KeyError: there is no schedule of that name.

@@ -1,26 +1,24 @@
-"""Names in a config, and what they stand for."""
+"""Looks up names from a config."""
 
 from collections.abc import Mapping
 from typing import TypeVar
 
-from steploop.config.errors import UnknownKeyError, nearest
+from steploop.config.errors import UnknownKeyError, unknown
 
 T = TypeVar("T")
 
 
 def look_up(key: str, name: str, known: Mapping[str, T]) -> T:
-    """Return what `name` stands for.
+    """Return the entry of `known` with this name.
 
     Args:
-        key: the dotted config key that holds the name, for the error.
-        name: what it holds.
-        known: every name with what it stands for.
+        key: the dotted config key that contains the name, for the error.
+        name: the value of that key.
+        known: all valid names and their values.
 
     Raises:
         KeyError: the name is unknown; the text lists the known ones and the nearest.
     """
     if name in known:
         return known[name]
-    near = nearest(name, known)
-    hint = f"; did you mean {near!r}?" if near else ""
-    raise UnknownKeyError(f"{key} is one of {', '.join(known)}, got {name!r}{hint}")
+    raise UnknownKeyError(f"{key}: {unknown('name', name, known)}")

@@ -8,16 +8,16 @@ import torch
 from torch import nn
 
 from steploop.config import CfgNode
-from steploop.config.errors import UnknownKeyError, nearest
 
+from .names import look_up
 from .param_groups import get_default_optimizer_params
 
 
 def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
     """Build the optimizer that cfg.SOLVER describes.
 
-    OPT names the class and OPT_ARGS holds further arguments of its constructor; MOMENTUM and NESTEROV go to the classes
-    that take them. Each parameter group lists its "param_names", so that a checkpoint can be matched by name.
+    OPT names the class and OPT_ARGS has further arguments of its constructor; MOMENTUM and NESTEROV are passed to the
+    classes that accept them. Each parameter group lists its "param_names", so that a checkpoint is matched by name.
 
     Args:
         cfg: the whole config.
@@ -25,9 +25,9 @@ def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
 
     Raises:
         KeyError: torch.optim has no optimizer of that name.
-        TypeError: OPT_ARGS holds an argument that the class does not take, or one that has a key of its own.
-        ValueError: the class cannot do what the config asks (weight decay, steps without a closure), or LR_FACTORS
-            names a module that the model lacks.
+        TypeError: OPT_ARGS has an argument that the class does not accept, or one that has its own key in SOLVER.
+        ValueError: the class does not support a setting (weight decay, steps without a closure), or LR_FACTORS names a
+            module that the model does not have.
     """
     solver = cfg.SOLVER
     for key in ("BASE_LR", "WEIGHT_DECAY", "MOMENTUM"):
@@ -53,7 +53,7 @@ def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
         return cls(groups, **options, **arguments)
     except (ValueError, TypeError) as error:
         raise ValueError(
-            f"SOLVER.OPT {solver.OPT} refuses its options: {error}; see SOLVER and SOLVER.OPT_ARGS"
+            f"SOLVER.OPT {solver.OPT} rejects its options: {error}; see SOLVER and SOLVER.OPT_ARGS"
         ) from error
 
 
@@ -73,13 +73,9 @@ def _optimizer_class(name: str) -> type[torch.optim.Optimizer]:
         for key, cls in vars(torch.optim).items()
         if inspect.isclass(cls) and issubclass(cls, base) and cls is not base
     }
-    if name not in known:
-        near = nearest(name, known)
-        hint = f"; did you mean {near!r}?" if near else ""
-        raise UnknownKeyError(f"SOLVER.OPT is a class of torch.optim ({', '.join(sorted(known))}), got {name!r}{hint}")
-    cls = known[name]
+    cls = look_up("SOLVER.OPT", name, known)
     if inspect.signature(cls.step).parameters["closure"].default is inspect.Parameter.empty:
-        raise ValueError(f"SOLVER.OPT {name!r} needs to compute the loss anew within a step; the loop does not")
+        raise ValueError(f"SOLVER.OPT {name!r} must compute the loss again within a step; the loop does not")
     return cls
 
 

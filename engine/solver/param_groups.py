@@ -1,4 +1,4 @@
-"""Which learning rate and weight decay each parameter gets."""
+"""Parameter groups: the learning rate and the weight decay of each parameter."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from steploop.config.errors import nearest
+from steploop.config.errors import unknown
 
 _NORMS = (
     nn.BatchNorm1d,
@@ -36,27 +36,27 @@ def get_default_optimizer_params(
 ) -> list[dict[str, Any]]:
     """Return parameter groups for an optimizer: parameters with equal settings share one.
 
-    Frozen parameters are left out; one that two modules share is counted once, under its first name. Groups and the
-    parameters in them follow the model's order. What is None stays out of the groups: the optimizer's default holds.
+    Frozen parameters are skipped; one that two modules share is counted once, under its first name. Groups and the
+    parameters in them have the model's order. Options that are None are not set: the optimizer uses its default.
 
     Args:
-        model: its parameters are grouped.
+        model: the model with the parameters.
         base_lr: learning rate; the factors below multiply it.
-        weight_decay: weight decay of what the next arguments do not name.
+        weight_decay: weight decay of parameters for which the next arguments are None or do not apply.
         weight_decay_norm: weight decay of normalisation layers (their weights and biases).
-        bias_lr_factor: for parameters named "bias".
-        weight_decay_bias: for parameters named "bias", those of normalisation layers included.
-        lr_factors: name of a module ("heads", "backbone.layer1") -> factor for the parameters in it; where one module
-            is inside of another, both factors count.
+        bias_lr_factor: factor for parameters named "bias".
+        weight_decay_bias: weight decay of parameters named "bias", also in normalisation layers.
+        lr_factors: name of a module ("heads", "backbone.layer1") -> factor for the parameters in it; if one module is
+            inside another, both factors are applied.
         lr_factor_func: parameter name ("backbone.conv1.weight") -> factor.
-        overrides: last part of a parameter's name ("weight", "embedding") -> the options that it gets in its group,
-            whatever the other arguments say.
+        overrides: last part of a parameter's name ("weight", "embedding") -> options of its group, which replace those
+            of the other arguments.
 
     Returns:
         Groups {"params": [...], "param_names": [...], "lr": ..., "weight_decay": ...}.
 
     Raises:
-        ValueError: a factor without a base_lr, a module that is not there, or no parameter is left to train.
+        ValueError: there is a factor without a base_lr, a module does not exist, or no parameter requires a gradient.
     """
     lr_factors = lr_factors or {}
     if base_lr is None and (bias_lr_factor != 1.0 or lr_factors or lr_factor_func is not None):
@@ -90,7 +90,7 @@ def get_default_optimizer_params(
 
 
 def _trainable(model: nn.Module) -> Iterator[tuple[str, nn.Parameter, nn.Module]]:
-    """Yield (name, parameter, the module that holds it) in the model's order, each parameter once."""
+    """Yield (name, parameter, its module) in the model's order, each parameter once."""
     seen: set[nn.Parameter] = set()
     for prefix, module in model.named_modules():
         for last, param in module.named_parameters(recurse=False):
@@ -100,13 +100,7 @@ def _trainable(model: nn.Module) -> Iterator[tuple[str, nn.Parameter, nn.Module]
 
 
 def _check_modules(model: nn.Module, names: Iterable[str]) -> None:
-    modules = dict(model.named_modules())
+    modules = [name for name, _ in model.named_modules() if name]
     for name in names:
-        if not name or name not in modules:
-            near = nearest(name, modules)
-            hint = (
-                f"; did you mean {near!r}?"
-                if near
-                else f"; at the top it has {', '.join(dict(model.named_children()))}"
-            )
-            raise ValueError(f"{type(model).__name__} has no module {name!r} (SOLVER.LR_FACTORS){hint}")
+        if name not in modules:
+            raise ValueError(f"SOLVER.LR_FACTORS: {unknown(f'module of {type(model).__name__}', name, modules)}")

@@ -1,4 +1,4 @@
-"""Functions of progress that fvcore lacks; progress is the share of the run that is done, in [0, 1)."""
+"""Schedules that fvcore does not have, as functions of progress: the share of the run that is done, in [0, 1)."""
 
 import bisect
 import math
@@ -8,17 +8,17 @@ from fvcore.common.param_scheduler import ParamScheduler
 
 
 class MultiStep(ParamScheduler):
-    """gamma ** (number of milestones reached); exact to the iteration however long the run."""
+    """gamma ** (number of milestones reached); changes exactly at the milestones, for any length of the run."""
 
     def __init__(self, milestones: Sequence[int], gamma: float, max_iter: int) -> None:
-        """Take iterations that grow, and the iterations of the whole run."""
+        """Set the milestones (increasing iterations), the factor, and the number of iterations of the run."""
         self._milestones = milestones
         self._values = [gamma**k for k in range(len(milestones) + 1)]
         self._max_iter = max_iter
 
     def __call__(self, where: float) -> float:
         """Return the value at `where`, in [0, 1)."""
-        # Rounding finds the iteration again; a fixed tolerance on `where` drops too early in runs of a million.
+        # Rounding recovers the exact iteration; a fixed tolerance on `where` would be too large in runs of a million.
         return self._values[bisect.bisect_right(self._milestones, round(where * self._max_iter))]
 
 
@@ -37,15 +37,15 @@ class Polynomial(ParamScheduler):
 class OneCycle(ParamScheduler):
     """Up from `start` to `peak`, then down to `end` at the last iteration (arXiv:1708.07120).
 
-    Its values are those of torch.optim.lr_scheduler.OneCycleLR with two phases, which counts steps, not progress.
+    It has the values of torch.optim.lr_scheduler.OneCycleLR with two phases, which is a function of the step.
 
     Args:
         start: the first value.
         peak: the value at iteration ``rise * max_iter - 1``.
         end: the value at iteration ``max_iter - 1``.
-        rise: share of the run that goes up, in [0, 1).
-        max_iter: iterations of the whole run.
-        anneal: "cos" or "linear", the way from one value to the next.
+        rise: share of the run in which the value rises, in [0, 1).
+        max_iter: number of iterations of the whole run.
+        anneal: "cos" or "linear": the interpolation between the values.
 
     Raises:
         ValueError: `rise` is outside [0, 1), or `anneal` is neither of the two.
@@ -57,7 +57,7 @@ class OneCycle(ParamScheduler):
         if anneal not in ("cos", "linear"):
             raise ValueError(f"a cycle (SOLVER.ONE_CYCLE.ANNEAL) moves by 'cos' or 'linear', got {anneal!r}")
         self._values = start, peak, end
-        self._turn = rise * max_iter - 1
+        self._peak_step = rise * max_iter - 1  # a float: torch does not round it
         self._max_iter = max_iter
         self._cosine = anneal == "cos"
 
@@ -65,9 +65,9 @@ class OneCycle(ParamScheduler):
         """Return the value at `where`, in [0, 1)."""
         start, peak, end = self._values
         step = min(round(where * self._max_iter), self._max_iter - 1)
-        if step <= self._turn:
-            return self._between(start, peak, step / self._turn if self._turn > 0 else 1.0)
-        return self._between(peak, end, (step - self._turn) / (self._max_iter - 1 - self._turn))
+        if step <= self._peak_step:
+            return self._between(start, peak, step / self._peak_step if self._peak_step > 0 else 1.0)
+        return self._between(peak, end, (step - self._peak_step) / (self._max_iter - 1 - self._peak_step))
 
     def _between(self, first: float, last: float, done: float) -> float:
         if self._cosine:
@@ -119,10 +119,10 @@ class MultipliedWarmup(ParamScheduler):
 
 
 class Delayed(ParamScheduler):
-    """Another schedule's first value for a share of the run, then the whole of it, squeezed into what is left."""
+    """Another schedule's first value for a share of the run, then the whole schedule in the rest of the run."""
 
     def __init__(self, scheduler: ParamScheduler, delay: float) -> None:
-        """Take the schedule, and the share in [0, 1)."""
+        """Set the schedule, and the share of the run before it starts, in [0, 1)."""
         self._scheduler = scheduler
         self._delay = delay
 

@@ -1,4 +1,4 @@
-"""An optimizer's state, given to an optimizer that a changed config may have built."""
+"""Restores an optimizer's state, also into an optimizer that was built from a changed config."""
 
 import inspect
 import logging
@@ -12,19 +12,19 @@ logger = logging.getLogger(__name__)
 
 
 def restore_optimizer(optimizer: Optimizer, saved: dict[str, Any]) -> dict[str, Any]:
-    """Return a state for ``optimizer.load_state_dict``: its own options, with the saved state of each parameter.
+    """Return a state for ``optimizer.load_state_dict``: the optimizer's own options with the saved state of parameters.
 
-    The options of the groups (learning rate, weight decay, betas, ...) stay those that the optimizer was built with,
-    so that a changed config takes effect. What was learned for a parameter (momentum, second moments) follows its
-    name; without names in the file, its place. Where this optimizer cannot use what was saved (another class, an option
-    that needs more, a parameter of another shape), the parameter's state starts again, and a warning says so.
+    The options of the groups (learning rate, weight decay, betas, ...) are those of the new optimizer, so that a
+    changed config takes effect. The state of a parameter (momentum, second moments) is found by its name, or by its
+    position if the file has no names. If this optimizer cannot use a saved state (another class, an option that needs
+    more entries, a parameter of another shape), the parameter's state starts again, and a warning is logged.
 
     Args:
-        optimizer: as it was built from the config.
-        saved: what the earlier optimizer's `state_dict` returned.
+        optimizer: the optimizer, as built from the config.
+        saved: the `state_dict()` of the earlier optimizer.
 
     Raises:
-        ValueError: without names, the groups are of other sizes than the saved ones.
+        ValueError: the file has no names, and the sizes of the groups differ from the saved ones.
     """
     current = optimizer.state_dict()
     ours, theirs = _names(current), _names(saved)
@@ -39,13 +39,13 @@ def restore_optimizer(optimizer: Optimizer, saved: dict[str, Any]) -> dict[str, 
     lost = sorted(theirs.keys() - ours.keys())
     new = sorted(ours.keys() - theirs.keys())
     if lost or new:
-        logger.warning("The optimizer's state has no place for %s, and none for %s, which start anew", lost, new)
+        logger.warning("Saved states of the optimizer without a parameter: %s; states that start again: %s", lost, new)
     state = {index: saved["state"][theirs[name]] for name, index in ours.items() if theirs.get(name) in saved["state"]}
     return {"state": _usable(optimizer, state), "param_groups": current["param_groups"]}
 
 
 def _usable(optimizer: Optimizer, state: dict[int, dict[str, Any]]) -> dict[int, dict[str, Any]]:
-    """Return the states that the optimizer can go on from: each has what a first step makes, in the fitting shape."""
+    """Return the states that the optimizer can use: they have all entries that a first step creates, in its shapes."""
     usable: dict[int, dict[str, Any]] = {}
     needed: set[str] = set()
     index = 0
@@ -77,14 +77,17 @@ def _fits(saved: dict[str, Any], example: dict[str, Any], parameter: Tensor) -> 
 
 
 def _shape(parameter: Tensor) -> tuple[int, ...]:
-    """Return a small shape with as many dimensions, all different, so that a part of it is not taken for the whole."""
+    """Return a small shape with as many dimensions as the parameter.
+
+    All sides differ, so that an entry with the shape of a part of the parameter is not mistaken for a full one.
+    """
     return tuple(range(2, 2 + parameter.dim()))
 
 
 def _example_state(optimizer: Optimizer, group: dict[str, Any], parameter: Tensor) -> dict[str, Any] | None:
-    """Return the state after one step of a small parameter with as many dimensions; None if none can be made.
+    """Return the state after one step of a small parameter with as many dimensions; None if that fails.
 
-    Which entries a state needs depends on the class and its options, and only the class knows.
+    The entries of a state depend on the class and its options, so they are found by running the class.
     """
     example = torch.zeros(_shape(parameter), dtype=parameter.dtype, requires_grad=True)
     example.grad = torch.zeros_like(example)
@@ -94,7 +97,7 @@ def _example_state(optimizer: Optimizer, group: dict[str, Any], parameter: Tenso
     try:
         twin = type(optimizer)([example], **options)
         twin.step()
-    except Exception:  # an optimizer of the user's own, which may need anything
+    except Exception:  # a user's own optimizer may need anything, and may raise anything
         logger.debug("No example of the state of %s can be made", type(optimizer).__name__, exc_info=True)
         return None
     return dict(twin.state[example])

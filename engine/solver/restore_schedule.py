@@ -1,4 +1,4 @@
-"""The state of a learning rate scheduler, with the options of the optimizer that it sets."""
+"""Saves and restores a learning rate scheduler together with the optimizer's options that it sets."""
 
 import inspect
 import logging
@@ -12,14 +12,14 @@ from .lr_scheduler import LRMultiplier
 logger = logging.getLogger(__name__)
 
 _GROUPS = "param_groups"
-# Most schedulers of torch compute the next rate from the one that the optimizer has, so it belongs to their state.
+# Most schedulers of torch compute the next rate from the optimizer's current one, so it is a part of their state.
 _MOVED = ("lr", "momentum", "betas")
 
 
 def schedule_state(scheduler: LRScheduler, optimizer: Optimizer) -> dict[str, Any]:
     """Return the scheduler's `state_dict`; for one of torch's, also the options that it sets in each group.
 
-    A LRMultiplier is a function of the step and needs no more than its own state.
+    An LRMultiplier is a function of the step, so its own state is enough.
     """
     state = dict(scheduler.state_dict())
     if not isinstance(scheduler, LRMultiplier):
@@ -28,17 +28,17 @@ def schedule_state(scheduler: LRScheduler, optimizer: Optimizer) -> dict[str, An
 
 
 def restore_schedule(scheduler: LRScheduler, optimizer: Optimizer, state: dict[str, Any]) -> None:
-    """Load what `schedule_state` returned into the scheduler and the optimizer's groups.
+    """Load the result of `schedule_state` into the scheduler and the optimizer's groups.
 
     Raises:
-        ValueError: the state is that of another number of parameter groups.
+        ValueError: the state has another number of parameter groups.
     """
     state = dict(state)
     groups = state.pop(_GROUPS, None)
     if isinstance(scheduler, LRMultiplier):
         scheduler.load_state_dict(state)
         return
-    if groups is None:  # written by steploop 0.2: the rates of the step that comes are all that is known
+    if groups is None:  # written by steploop 0.2, which stored only the learning rates of the next step
         groups = [{"lr": rate} for rate in state.get("_last_lr", [])]
     if len(groups) != len(optimizer.param_groups):
         raise ValueError(
@@ -56,7 +56,7 @@ def restore_schedule(scheduler: LRScheduler, optimizer: Optimizer, state: dict[s
 
 
 def refuse_metric_schedulers(scheduler: LRScheduler) -> None:
-    """Raise TypeError for a scheduler whose `step` needs more than the step, such as ReduceLROnPlateau's metric."""
+    """Raise TypeError for a scheduler whose `step` needs arguments, such as the metric of ReduceLROnPlateau."""
     needed = [
         parameter.name
         for parameter in inspect.signature(scheduler.step).parameters.values()
@@ -76,13 +76,13 @@ def _scheduled_options(optimizer: Optimizer, group: dict[str, Any]) -> dict[str,
 
 
 def _containers(scheduler: Any) -> list[tuple[Any, str, type]]:
-    """Return (scheduler, attribute, type) of the dict attributes, also those of the schedulers that it combines."""
+    """Return (scheduler, attribute, type) of all dict attributes, also of the schedulers inside of this one."""
     own = [(scheduler, name, type(value)) for name, value in vars(scheduler).items() if isinstance(value, dict)]
     return own + [entry for inner in getattr(scheduler, "_schedulers", ()) for entry in _containers(inner)]
 
 
 def _restore_types(before: list[tuple[Any, str, type]]) -> None:
-    """Make a Counter again of what a checkpoint holds as a plain dict (MultiStepLR's milestones)."""
+    """Restore the types of dict attributes: a checkpoint stores MultiStepLR's Counter of milestones as a plain dict."""
     for scheduler, name, kind in before:
         value = getattr(scheduler, name)
         if type(value) is not kind:

@@ -22,12 +22,12 @@ logger = logging.getLogger(__name__)
 
 
 def build_lr_scheduler(cfg: CfgNode, optimizer: torch.optim.Optimizer) -> LRMultiplier:
-    """Build the schedule that cfg.SOLVER describes, with its warm-up, and that of the momentum.
+    """Build the learning rate schedule that cfg.SOLVER describes, with its warm-up, and the momentum schedule.
 
-    With e = BASE_LR_END / BASE_LR and t = (step - DELAY_ITERS) / (MAX_ITER - DELAY_ITERS), 0 before,
-    LR_SCHEDULER_NAME is one of:
+    With e = BASE_LR_END / BASE_LR and t = max(0, step - DELAY_ITERS) / (MAX_ITER - DELAY_ITERS), LR_SCHEDULER_NAME
+    selects the factor of BASE_LR:
 
-    - WarmupMultiStepLR: GAMMA ** (number of STEPS that are over)
+    - WarmupMultiStepLR: GAMMA ** (number of STEPS that were reached)
     - WarmupCosineLR: e + (1 - e) * (1 + cos(pi * t)) / 2   (arXiv:1608.03983, without restarts)
     - WarmupLinearLR: 1 - (1 - e) * t
     - WarmupPolyLR: e + (1 - e) * (1 - t) ** POLY_LR_POWER   (arXiv:1606.00915)
@@ -35,11 +35,11 @@ def build_lr_scheduler(cfg: CfgNode, optimizer: torch.optim.Optimizer) -> LRMult
     - OneCycleLR: up from 1 / DIV_FACTOR to 1 at the share PCT_START of the run, then down to
       1 / (DIV_FACTOR * FINAL_DIV_FACTOR)   (arXiv:1708.07120; the keys are in ONE_CYCLE)
 
-    With LR_STAIRS, a cosine, a line or a polynomial keeps its value in each of so many equal parts of the run.
+    With LR_STAIRS, a cosine, linear or polynomial schedule keeps its value in each of so many equal parts of the run.
 
-    During the first WARMUP_ITERS steps the factor comes from WARMUP_FACTOR and WARMUP_METHOD instead, but for
-    OneCycleLR, which rises by itself. With WARMUP_MULTIPLIES the warm-up is a factor from WARMUP_FACTOR to 1 on the
-    schedule's own values, as in mmcv, in place of a way to the value after it.
+    During the first WARMUP_ITERS steps, WARMUP_FACTOR and WARMUP_METHOD give the factor instead, except for
+    OneCycleLR, which has its own rise. With WARMUP_MULTIPLIES the warm-up is a factor from WARMUP_FACTOR to 1 on the
+    schedule's own values, as in mmcv.
 
     Raises:
         KeyError: there is no schedule of that name.
@@ -150,7 +150,7 @@ def _relative_end(solver: CfgNode) -> float:
     return solver.BASE_LR_END / solver.BASE_LR
 
 
-# What DELAY_ITERS can delay.
+# The schedules that DELAY_ITERS can delay.
 _DECAYS: dict[str, Callable[[CfgNode], ParamScheduler]] = {
     "WarmupCosineLR": lambda solver: CosineParamScheduler(1.0, _relative_end(solver)),
     "WarmupLinearLR": lambda solver: LinearParamScheduler(1.0, _relative_end(solver)),

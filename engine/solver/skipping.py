@@ -1,4 +1,4 @@
-"""Steps whose loss or gradients are not finite are skipped."""
+"""Skips steps whose loss or gradients are not finite."""
 
 import logging
 
@@ -13,10 +13,10 @@ logger = logging.getLogger(__name__)
 
 
 class StepSkipper:
-    """Decides whether a step is taken; a skipped step leaves weights and buffers unchanged.
+    """Decides which steps are skipped; a skipped step does not change weights and buffers.
 
-    All processes decide alike. Looking at the numbers waits for the device once in each step, and with several
-    processes costs one small collective: this is for runs that would end otherwise.
+    All processes skip the same steps. The check waits for the device once in each step, and with several processes
+    needs one small collective: use it only for runs that would fail otherwise.
 
     Args:
         model: its buffers (the statistics of batch normalisation) are restored when a step is skipped.
@@ -32,7 +32,7 @@ class StepSkipper:
         self.in_a_row = 0
 
     def remember(self) -> None:
-        """Save the buffers as they are before the forward pass, which may change them or replace them by others."""
+        """Copy the buffers before the forward pass, which may change or replace them."""
         buffers = [
             (module, name, buffer)
             for module in self._model.modules()
@@ -47,10 +47,10 @@ class StepSkipper:
             ]
 
     def is_skipped(self, optimizer: Optimizer, loss: Tensor, iteration: int) -> bool:
-        """Return True if the step is skipped, after restoring the buffers; record it as "skipped_step".
+        """Return True if the step is to be skipped, after restoring the buffers; record 0 or 1 as "skipped_step".
 
         Args:
-            optimizer: has the parameters with their gradients, before any clipping.
+            optimizer: the optimizer of the parameters; their gradients must not be clipped yet.
             loss: the total loss, 0-d.
             iteration: the current step.
 
@@ -80,7 +80,7 @@ class StepSkipper:
 
 
 def _everywhere(condition: Tensor) -> bool:
-    """Return True if the condition holds in every process: the loss is each process's own."""
+    """Return True if the condition is true in every process; each process has its own loss."""
     if comm.get_world_size() > 1:
         number = condition.to(torch.int32)
         torch.distributed.all_reduce(number, torch.distributed.ReduceOp.MIN)

@@ -1,1 +1,1 @@
-"""Feature extractors, and what is built on top of their stages."""
+"""Feature extractors."""

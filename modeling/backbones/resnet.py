@@ -1,4 +1,4 @@
-"""ResNet 18, 34, 50 and 101 (arXiv:1512.03385) with the changes that re-identification and detection made to it."""
+"""ResNet of 18 to 152 layers (arXiv:1512.03385), with the variants of re-identification and detection."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -8,8 +8,10 @@ from torch import Tensor, nn
 from steploop.config import CfgNode
 
 from ..build import BACKBONE_REGISTRY, Backbone, ShapeSpec
+from ..layers.initialisation import init_convolutions
+from ..layers.non_local import NonLocal
 from ..layers.norm import get_norm
-from ..pretrained import PretrainedWeights
+from .choices import start_from_file, variant
 from .resnet_blocks import BasicBlock, Bottleneck, make_stage
 
 logger = logging.getLogger(__name__)
@@ -20,7 +22,12 @@ _LAYOUTS: dict[int, _Layout] = {
     34: (BasicBlock, (3, 4, 6, 3)),
     50: (Bottleneck, (3, 4, 6, 3)),
     101: (Bottleneck, (3, 4, 23, 3)),
+    152: (Bottleneck, (3, 8, 36, 3)),
 }
+# Behind how many of the last blocks of each stage the published re-ID networks have a non-local one.
+_NON_LOCAL = {50: (0, 2, 3, 0), 101: (0, 2, 9, 0)}
+_NONE = (0, 0, 0, 0)
+_DEPTHS = {name: depth for depth in _LAYOUTS for name in (str(depth), f"{depth}x")}
 _OUTPUTS = ("stem", "res2", "res3", "res4", "res5")
 
 
@@ -32,25 +39,30 @@ class ResNet(Backbone):
     torchvision's names; with IBN-a, those of the published IBN-Net weights.
 
     Args:
-        depth: 18, 34, 50 or 101.
+        depth: 18, 34, 50, 101 or 152.
         width: channels of the first stage; each further stage has twice as many.
         last_stride: stride of the last stage, 1 or 2 (1: arXiv:1711.09349).
         stem: "imagenet" (7x7 with stride 2, then max pooling) or "small" (3x3 with stride 1, for small images).
         stem_pool: the "imagenet" stem's pooling: "pad" (by 1, as torchvision) or "ceil" (no padding, the last window
             may reach over the edge; as fast-reid).
         with_ibn: half instance, half batch normalisation in the first three stages (IBN-a, arXiv:1807.09441).
+        num_ibn_stages: the number of stages that have it.
+        non_local: behind how many of the last blocks of each stage there is a non-local block (arXiv:1711.07971).
+        with_se: squeeze and excitation in each block.
+        groups: of the 3x3 convolutions.
+        group_width: channels of a group in the first stage (ResNeXt 32x4d: 32 groups of 4).
         norm: a name that `get_norm` knows.
         style: "pytorch" or "caffe": which convolution of a `Bottleneck` has the stride.
-        out_features: names of the outputs that `forward` returns, in any order; stages behind the last are not built.
-        frozen_stages: the stem and so many stages take no gradient and stay in eval mode; 0 is the stem alone, -1
+        out_features: names of the outputs that `forward` returns, in any order; later stages are not built.
+        frozen_stages: the stem and this number of stages get no gradient and stay in eval mode; 0 is the stem alone, -1
             freezes nothing.
-        norm_eval: keep the statistics of every batch normalisation as they are; scales and shifts of stages that are
-            not frozen do train. As with `frozen_stages`, this needs pretrained weights.
-        zero_init_residual: start the last normalisation of each block at 0, so that each block is the identity at first
-            (arXiv:1706.02677).
+        norm_eval: do not update the statistics of batch normalisation; the scales and shifts of stages that are not
+            frozen train. Like `frozen_stages`, this needs pretrained weights.
+        zero_init_residual: initialise the scale of each block's last normalisation to 0, so that the block starts as
+            the identity (arXiv:1706.02677).
 
     Raises:
-        ValueError: an argument is none of the values above.
+        ValueError: an argument has a value that is not listed above.
     """
 
     layer1: nn.Sequential
@@ -67,6 +79,11 @@ class ResNet(Backbone):
         stem: str = "imagenet",
         stem_pool: str = "pad",
         with_ibn: bool = False,
+        num_ibn_stages: int = 3,
+        non_local: Sequence[int] = (0, 0, 0, 0),
+        with_se: bool = False,
+        groups: int = 1,
+        group_width: int = 64,
         norm: str = "BN",
         style: str = "pytorch",
         out_features: Sequence[str] = ("res5",),
@@ -92,31 +109,39 @@ class ResNet(Backbone):
         self._out_features = _ordered(out_features)
         channels = [width * factor for factor in (1, 2, 4, 8)]
         starts = [width, *(c * block.expansion for c in channels)]
-        # The last stage keeps batch statistics: its features tell classes apart, not styles.
-        ibn = (with_ibn, with_ibn, with_ibn, False)
+        # IBN-a has no instance normalisation in the last stage, whose features must distinguish classes.
+        ibn = [with_ibn and i < num_ibn_stages for i in range(4)]
         strides = (1, 2, 2, last_stride)
         shapes = [ShapeSpec(width, 1 if small else 4)]
-        # Stages behind the last output are not built: their parameters would never get a gradient.
+        # Stages after the last output are not built: their parameters would never get a gradient.
         for i in range(_OUTPUTS.index(self._out_features[-1])):
             stage = make_stage(
-                block, counts[i], starts[i], channels[i], strides[i], norm=norm, with_ibn=ibn[i], style=style
+                block,
+                counts[i],
+                starts[i],
+                channels[i],
+                strides[i],
+                norm=norm,
+                with_ibn=ibn[i],
+                style=style,
+                with_se=with_se,
+                groups=groups,
+                group_width=group_width,
             )
             self.add_module(f"layer{i + 1}", stage)
             shapes.append(ShapeSpec(starts[i + 1], shapes[-1].stride * strides[i]))
         self._shapes = dict(zip(_OUTPUTS, shapes))
-        self._reset_convolutions()
+        for i in range(1, len(shapes)):
+            if non_local[i - 1]:
+                seen = (NonLocal(starts[i], norm=norm) for _ in range(non_local[i - 1]))
+                self.add_module(f"NL_{i}", nn.ModuleList(seen))
+        init_convolutions(self)
         if zero_init_residual:
             self._reset_last_norms()
         self._frozen_stages, self._norm_eval = frozen_stages, norm_eval
         for module in self._frozen_modules():
             module.requires_grad_(False)
         self.train()
-
-    def _reset_convolutions(self) -> None:
-        """Draw the convolutions as in arXiv:1502.01852; the norms start as the identity by themselves."""
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def _reset_last_norms(self) -> None:
         for module in self.modules():
@@ -131,7 +156,7 @@ class ResNet(Backbone):
             yield self.get_submodule(f"layer{i}")
 
     def train(self, mode: bool = True) -> "ResNet":
-        """Set the mode, except of what `frozen_stages` and `norm_eval` keep in eval mode."""
+        """Set the mode, except of modules that `frozen_stages` and `norm_eval` keep in eval mode."""
         super().train(mode)
         for module in self._frozen_modules():
             module.eval()
@@ -146,8 +171,22 @@ class ResNet(Backbone):
         x = self.maxpool(self.relu(self.bn1(self.conv1(images))))
         outputs = {"stem": x}
         for i, name in enumerate(list(self._shapes)[1:], start=1):
-            x = outputs[name] = self.get_submodule(f"layer{i}")(x)
+            x = outputs[name] = self._run_stage(i, x)
         return {name: outputs[name] for name in self._out_features}
+
+    def _run_stage(self, number: int, x: Tensor) -> Tensor:
+        stage = self.get_submodule(f"layer{number}")
+        non_local = getattr(self, f"NL_{number}", None)
+        if non_local is None:
+            out: Tensor = stage(x)
+            return out
+        blocks = list(stage.children())
+        first = len(blocks) - len(non_local)
+        for place, block in enumerate(blocks):
+            x = block(x)
+            if place >= first:
+                x = non_local[place - first](x)
+        return x
 
     def output_shape(self) -> dict[str, ShapeSpec]:
         """Return channels and stride of the outputs `out_features`."""
@@ -177,11 +216,11 @@ def _ordered(out_features: Sequence[str]) -> tuple[str, ...]:
 def build_resnet_backbone(cfg: CfgNode) -> ResNet:
     """Build the ResNet that MODEL.BACKBONE describes.
 
-    PRETRAIN_PATH is noted as what a new run starts from; it is not read here. Warns where random weights would stay as
-    they are.
+    PRETRAIN_PATH is stored as the attribute `pretrained`; it is not read here. It logs a warning if random weights
+    would be frozen.
 
     Raises:
-        ValueError: a key has a value that `ResNet` does not know.
+        ValueError: a key has a value that `ResNet` does not accept.
     """
     options = cfg.MODEL.BACKBONE
     if (options.FROZEN_STAGES >= 0 or options.NORM_EVAL) and not (options.PRETRAIN_PATH or cfg.MODEL.WEIGHTS):
@@ -189,13 +228,16 @@ def build_resnet_backbone(cfg: CfgNode) -> ResNet:
             "MODEL.BACKBONE.FROZEN_STAGES and NORM_EVAL keep random weights and statistics: set PRETRAIN_PATH or "
             "MODEL.WEIGHTS, or FROZEN_STAGES -1 and NORM_EVAL False to train from scratch"
         )
+    depth = variant(cfg, _DEPTHS)
     backbone = ResNet(
-        options.DEPTH,
+        depth,
         width=options.WIDTH,
         last_stride=options.LAST_STRIDE,
         stem=options.STEM,
         stem_pool=options.STEM_POOL,
         with_ibn=options.WITH_IBN,
+        non_local=_NON_LOCAL.get(depth, _NONE) if options.WITH_NL else _NONE,
+        with_se=options.WITH_SE,
         norm=options.NORM,
         style=options.STYLE,
         out_features=options.OUT_FEATURES,
@@ -203,6 +245,4 @@ def build_resnet_backbone(cfg: CfgNode) -> ResNet:
         norm_eval=options.NORM_EVAL,
         zero_init_residual=options.ZERO_INIT_RESIDUAL,
     )
-    if options.PRETRAIN_PATH:
-        backbone.pretrained = PretrainedWeights(options.PRETRAIN_PATH, ignore=("fc.",))
-    return backbone
+    return start_from_file(cfg, backbone, "fc.")

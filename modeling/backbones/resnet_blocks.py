@@ -1,19 +1,21 @@
-"""What a ResNet is made of: residual blocks, and stages of them."""
+"""Residual blocks of a ResNet, and stages of them."""
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 from ..layers.norm import IBN, get_norm
+from ..layers.squeeze import SELayer
 
 NormLayer = Callable[[int], nn.Module]
 
 
 class _Block(nn.Module):
-    """A residual block: what every kind of it shares."""
+    """Base class of residual blocks."""
 
     expansion: ClassVar[int]
+    se: nn.Module | None
     downsample: nn.Module | None
 
     def residual(self, x: Tensor) -> Tensor:
@@ -21,7 +23,10 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = x if self.downsample is None else self.downsample(x)
-        return (self.residual(x) + shortcut).relu_()
+        residual = self.residual(x)
+        if self.se is not None:
+            residual = self.se(residual)
+        return (residual + shortcut).relu_()
 
 
 class BasicBlock(_Block):
@@ -38,13 +43,20 @@ class BasicBlock(_Block):
         norm: NormLayer,
         norm1: NormLayer,
         style: str,
+        *,
+        with_se: bool = False,
+        groups: int = 1,
+        group_width: int = 64,
     ) -> None:
         super().__init__()
+        if groups != 1:
+            raise ValueError("a BasicBlock has no groups: choose a ResNet of at least 50 layers")
         self.conv1 = nn.Conv2d(in_channels, width, 3, stride, padding=1, bias=False)
         self.bn1 = norm1(width)
         self.relu = nn.ReLU(inplace=True)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
         self.bn2 = norm(width)
+        self.se = SELayer(width) if with_se else None
         self.downsample = downsample
 
     def residual(self, x: Tensor) -> Tensor:
@@ -71,16 +83,22 @@ class Bottleneck(_Block):
         norm: NormLayer,
         norm1: NormLayer,
         style: str,
+        *,
+        with_se: bool = False,
+        groups: int = 1,
+        group_width: int = 64,
     ) -> None:
         super().__init__()
+        inner = width * group_width // 64 * groups
         stride1, stride2 = (stride, 1) if style == "caffe" else (1, stride)
-        self.conv1 = nn.Conv2d(in_channels, width, 1, stride1, bias=False)
-        self.bn1 = norm1(width)
+        self.conv1 = nn.Conv2d(in_channels, inner, 1, stride1, bias=False)
+        self.bn1 = norm1(inner)
         self.relu = nn.ReLU(inplace=True)
-        self.conv2 = nn.Conv2d(width, width, 3, stride2, padding=1, bias=False)
-        self.bn2 = norm(width)
-        self.conv3 = nn.Conv2d(width, width * self.expansion, 1, bias=False)
+        self.conv2 = nn.Conv2d(inner, inner, 3, stride2, padding=1, groups=groups, bias=False)
+        self.bn2 = norm(inner)
+        self.conv3 = nn.Conv2d(inner, width * self.expansion, 1, bias=False)
         self.bn3 = norm(width * self.expansion)
+        self.se = SELayer(width * self.expansion) if with_se else None
         self.downsample = downsample
 
     def residual(self, x: Tensor) -> Tensor:
@@ -100,6 +118,9 @@ def make_stage(
     norm: str,
     with_ibn: bool,
     style: str,
+    with_se: bool = False,
+    groups: int = 1,
+    group_width: int = 64,
 ) -> nn.Sequential:
     """Return `count` blocks; the first one changes the channels and the resolution.
 
@@ -109,10 +130,14 @@ def make_stage(
         in_channels: channels of the input.
         width: channels inside of a block; the output has ``width * block.expansion``.
         stride: of the first block.
-        norm: a name that `get_norm` knows.
+        norm: a name for `get_norm`.
         with_ibn: the first normalisation of each block is `IBN`.
         style: "pytorch" or "caffe", see `Bottleneck`.
+        with_se: squeeze and excitation at the end of each block.
+        groups: of the 3x3 convolutions of a `Bottleneck`.
+        group_width: channels of a group where `width` is 64; 64 with one group is a ResNet.
     """
+    kind: dict[str, Any] = {"with_se": with_se, "groups": groups, "group_width": group_width}
 
     def norm_layer(channels: int) -> nn.Module:
         return get_norm(norm, channels)
@@ -126,6 +151,6 @@ def make_stage(
         downsample = nn.Sequential(
             nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), norm_layer(out_channels)
         )
-    blocks = [block(in_channels, width, stride, downsample, norm_layer, norm1_layer, style)]
-    blocks += [block(out_channels, width, 1, None, norm_layer, norm1_layer, style) for _ in range(count - 1)]
+    blocks = [block(in_channels, width, stride, downsample, norm_layer, norm1_layer, style, **kind)]
+    blocks += [block(out_channels, width, 1, None, norm_layer, norm1_layer, style, **kind) for _ in range(count - 1)]
     return nn.Sequential(*blocks)

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 class FrozenBatchNorm2d(nn.BatchNorm2d):
     """Batch normalisation whose statistics and affine parameters never change.
 
-    It is a `BatchNorm2d` that stays in eval mode and takes no gradient: its checkpoint entries are those of "BN", and
-    either loads into the other.
+    It is a `BatchNorm2d` that stays in eval mode and gets no gradient. Its checkpoint entries are those of "BN", so
+    each can load the other's weights.
     """
 
     def __init__(self, num_features: int) -> None:
@@ -23,6 +23,40 @@ class FrozenBatchNorm2d(nn.BatchNorm2d):
         """Stay in eval mode, whatever `mode` is."""
         super().train(False)
         return self
+
+
+class GhostBatchNorm2d(nn.BatchNorm2d):
+    """Batch normalisation over each of `num_splits` equal parts of a batch (arXiv:1705.08741).
+
+    In train mode the running statistics move by the mean of those of the parts. With one part it is "BN".
+
+    Raises:
+        ValueError: in train mode, a batch that does not split.
+    """
+
+    def __init__(self, num_features: int, num_splits: int = 1) -> None:
+        super().__init__(num_features)
+        self.num_splits = num_splits
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise `x` (B, C, H, W)."""
+        if not self.training or self.num_splits == 1:
+            return super().forward(x)
+        if len(x) % self.num_splits:
+            raise ValueError(f"a batch of {len(x)} cannot be split into {self.num_splits} equal parts for GhostBN")
+        parts = x.view(self.num_splits, -1, *x.shape[1:])
+        variance, mean = torch.var_mean(parts, dim=(1, 3, 4), keepdim=True, correction=0)
+        normalized = ((parts - mean) / (variance + self.eps).sqrt()).view_as(x)
+        with torch.no_grad():
+            count = parts[0].numel() / parts.shape[2]
+            momentum = self.momentum or 0.0
+            for running, value in (
+                (self.running_mean, mean),
+                (self.running_var, variance * count / max(1.0, count - 1)),
+            ):
+                if running is not None:
+                    running.lerp_(value.mean(dim=0).flatten().to(running.dtype), momentum)
+        return normalized * self.weight[:, None, None] + self.bias[:, None, None]
 
 
 class IBN(nn.Module):
@@ -53,6 +87,7 @@ _NORMS: dict[str, Callable[[int], nn.Module]] = {
     "BN": nn.BatchNorm2d,
     "SyncBN": nn.SyncBatchNorm,
     "FrozenBN": FrozenBatchNorm2d,
+    "GhostBN": GhostBatchNorm2d,
     "GN": _group_norm,
     "IBN": IBN,
 }
@@ -62,7 +97,8 @@ def get_norm(norm: str, channels: int) -> nn.Module:
     """Return a new normalisation layer for (B, channels, H, W).
 
     Args:
-        norm: "BN", "SyncBN" (statistics over all processes; "BN" where there is but one), "FrozenBN", "GN" or "IBN".
+        norm: "BN", "SyncBN" (statistics over all processes; equal to "BN" with one), "FrozenBN", "GhostBN", "GN" or
+            "IBN".
         channels: number of channels.
 
     Raises:

@@ -32,12 +32,12 @@ class AdaptiveAvgMaxPool(nn.Module):
 class GeneralizedMeanPooling(nn.Module):
     """Power mean over all positions, ``mean(max(x, eps) ** p) ** (1 / p)`` (GeM, arXiv:1711.02512).
 
-    p = 1 is the mean and p -> infinity the maximum. It is computed in float32 also for half-precision input, where the
-    powers of small values would vanish.
+    p = 1 is the mean and p -> infinity the maximum. It is computed in float32 also for half-precision inputs, because
+    powers of small values would underflow.
 
     Args:
-        norm: the exponent p, positive.
-        eps: smallest value of an input: the gradient is infinite at zero.
+        norm: the exponent p, > 0.
+        eps: inputs are clamped to at least this value, because the gradient is infinite at zero.
     """
 
     p: Tensor
@@ -69,9 +69,47 @@ def _power_mean(x: Tensor, p: Tensor, eps: float) -> Tensor:
     return x.clamp(min=eps).pow(p).mean(dim=(2, 3), keepdim=True).pow(1.0 / p)
 
 
+class ClipGlobalAvgPool(GlobalAvgPool):
+    """Mean over all positions, clamped to 0..1."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pool `x` (B, C, H, W) to (B, C, 1, 1)."""
+        return super().forward(x).clamp(0, 1)
+
+
+class FastGlobalAvgPool(nn.Module):
+    """`GlobalAvgPool` by another route, for configs that name it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pool `x` (B, C, H, W) to (B, C, 1, 1)."""
+        return x.mean(dim=(2, 3), keepdim=True)
+
+
+class Identity(nn.Identity):
+    """Nothing: for backbones whose output is (B, C, 1, 1) already."""
+
+
+class Flatten(nn.Module):
+    """All values of a map as channels: (B, C, H, W) becomes (B, C * H * W, 1, 1)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Flatten `x` (B, C, H, W)."""
+        return x.flatten(1)[:, :, None, None]
+
+
 _POOLINGS: dict[str, type[nn.Module]] = {
     pooling.__name__: pooling
-    for pooling in (GlobalAvgPool, GlobalMaxPool, AdaptiveAvgMaxPool, GeneralizedMeanPooling, GeneralizedMeanPoolingP)
+    for pooling in (
+        GlobalAvgPool,
+        GlobalMaxPool,
+        AdaptiveAvgMaxPool,
+        GeneralizedMeanPooling,
+        GeneralizedMeanPoolingP,
+        FastGlobalAvgPool,
+        ClipGlobalAvgPool,
+        Identity,
+        Flatten,
+    )
 }
 
 

@@ -1,4 +1,4 @@
-"""Keeps what must be accurate out of autocast."""
+"""Runs functions that need accuracy without autocast."""
 
 import functools
 from collections.abc import Callable
@@ -11,10 +11,10 @@ P = ParamSpec("P")
 
 
 def full_precision(function: Callable[P, Tensor]) -> Callable[P, Tensor]:
-    """Make `function` compute in float32 or wider, also within an autocast region.
+    """Make `function` compute in float32 or float64, also in an autocast region.
 
-    Half-precision tensors among the arguments are widened, and autocast is off during the call: without that, it would
-    narrow the operands of a matrix product again. Outside autocast and for float32 or float64 nothing changes.
+    Half-precision arguments are converted to float32, and autocast is disabled during the call: it would convert the
+    operands of a matrix product to half precision again. Without autocast, and for float32 or float64, nothing changes.
     """
 
     @functools.wraps(function)

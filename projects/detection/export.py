@@ -1,7 +1,7 @@
 """Exports the dense part of a trained detector, with its figures compared.
 
-    python projects/detection/export.py output/quickstart detector.pt2 --size 128 192
-    python projects/detection/export.py output/quickstart detector.onnx --size 128 192 --format onnx
+    python projects/detection/export.py output/detection_quickstart detector.pt2 --size 128 192
+    python projects/detection/export.py output/detection_quickstart detector.onnx --size 128 192 --format onnx
 
 The program takes "images" (N, 3, H, W), RGB in 0..255 as float32, and returns for each anchor the scores of the classes
 and four deltas; see steploop.projects.detection.export.

@@ -1,6 +1,6 @@
 """Finds objects in images and draws them.
 
-    python projects/detection/predict.py output/quickstart street.jpg
+    python projects/detection/predict.py output/detection_quickstart street.jpg
     python projects/detection/predict.py output/bccd folder --output drawn --score 0.5
 
 Writes one picture for each image, and detections.json with boxes (x1, y1, x2, y2) in pixels, scores and class names.

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from steploop.config.device import resolve_device
+from steploop.config.device import device_of, resolve_device
 
 
 @pytest.fixture
@@ -39,3 +39,8 @@ def test_with_gpus(gpus):
 def test_other_names(name):
     with pytest.raises(ValueError, match=f"got {name!r}"):
         resolve_device(name)
+
+
+def test_the_device_of_a_model():
+    assert device_of(torch.nn.Linear(1, 1, device="meta")) == torch.device("meta")
+    assert device_of(torch.nn.ReLU()) == torch.device("cpu")

@@ -1,6 +1,6 @@
 import pytest
 
-from steploop.config.errors import UnknownKeyError, nearest, show
+from steploop.config.errors import UnknownKeyError, nearest, show, unknown
 
 KNOWN = ["SOLVER", "SOLVER.BASE_LR", "SOLVER.MAX_ITER", "TEST.IMS_PER_BATCH", "SOLVER.IMS_PER_BATCH", "SOLVER.ADAM.LR"]
 
@@ -35,3 +35,16 @@ def test_show_is_short():
     assert len(show("x" * 10_000)) < 120
     assert len(show([[0] * 100] * 100)) < 400
     assert "too large to show" in show(1 << 100_000)
+
+
+def test_an_unknown_name_is_answered_with_the_nearest_and_the_known():
+    assert unknown("norm", "gn", ["BN", "GN"]) == "unknown norm 'gn'; did you mean 'GN'? Known: BN, GN"
+    assert unknown("norm", "x", ["BN", "GN"]) == "unknown norm 'x'. Known: BN, GN"
+    assert unknown("norm", "x", []) == "unknown norm 'x'. Known: nothing yet"
+
+
+def test_of_many_names_the_first_level_is_listed():
+    many = ["head", "body", *(f"body.{n}" for n in range(20))]
+    assert unknown("module", "x", many) == "unknown module 'x'. Known: head, body"
+    assert unknown("module", "haed", many) == "unknown module 'haed'; did you mean 'head'?"
+    assert len(unknown("module", "x" * 10_000, many)) < 300

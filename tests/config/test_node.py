@@ -190,3 +190,34 @@ def test_load_cfg(tmp_path):
         CfgNode.load_cfg(stream)
     with pytest.raises(ConfigError, match="tags"):
         CfgNode.load_cfg("A: !!python/name:os.system")
+
+
+@pytest.mark.parametrize("is_frozen", [True, False])
+def test_a_changed_copy_is_frozen_as_the_config_is(is_frozen):
+    cfg = get_cfg()
+    if is_frozen:
+        cfg.freeze()
+    changed = cfg.changed(**{"SOLVER.STEPS": [1, 2], "SOLVER.GAMMA": 1, "SEED": 7, "OUTPUT_DIR": "3"})
+    assert (changed.SOLVER.STEPS, changed.SOLVER.GAMMA, changed.SEED, changed.OUTPUT_DIR) == ((1, 2), 1.0, 7, "3")
+    assert type(changed.SOLVER.GAMMA) is float
+    assert diff_configs(cfg, get_cfg()) == []
+    assert changed.is_frozen() == changed.SOLVER.is_frozen() == cfg.is_frozen() == is_frozen
+
+
+def test_a_changed_copy_has_no_key_and_no_type_of_its_own():
+    with pytest.raises(KeyError, match="unknown key 'SOLVER.GAMA'; did you mean 'SOLVER.GAMMA'"):
+        get_cfg().changed(**{"SOLVER.GAMA": 1})
+    with pytest.raises(WrongTypeError, match="SEED expects an int"):
+        get_cfg().changed(SEED="7")
+
+
+def test_a_key_without_effect_is_ignored_with_one_warning(file, caplog):
+    cfg = get_cfg()
+    file.write_text("VIS_PERIOD: 200\nSEED: 3\n")
+    cfg.merge_from_file(file)
+    assert cfg.SEED == 3 and "VIS_PERIOD" not in cfg
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{file}:1: VIS_PERIOD has no effect any more and is ignored"
+    ]
+    with pytest.raises(KeyError, match="unknown key"):
+        cfg.merge_from_list(["SOLVER.VIS_PERIOD", "1"])

@@ -36,9 +36,9 @@ def test_unknown_name(registry):
     with pytest.raises(UnknownKeyError) as caught:
         registry.get("resnet")
     assert str(caught.value).startswith(
-        "the registry BACKBONE holds no 'resnet'; did you mean ResNet? It holds ResNet, plain."
+        "the registry BACKBONE: unknown name 'resnet'; did you mean 'ResNet'? Known: ResNet, plain."
     )
-    with pytest.raises(KeyError, match="It holds nothing yet"):
+    with pytest.raises(KeyError, match="Known: nothing yet"):
         Registry("EMPTY").get("x")
 
 
@@ -78,7 +78,7 @@ def test_build_needs_a_type(registry, config):
 
 
 def test_build_with_wrong_arguments(registry):
-    with pytest.raises(UnknownKeyError, match="the registry BACKBONE holds no 'ResNt'"):
+    with pytest.raises(UnknownKeyError, match="the registry BACKBONE: unknown name 'ResNt'"):
         registry.build({"type": "ResNt"})
     with pytest.raises(
         TypeError, match=r"registry BACKBONE cannot build ResNet\(depth.*missing.*'depth'.*came as width=1"

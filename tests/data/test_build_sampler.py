@@ -9,6 +9,7 @@ from steploop.data import (
     RandomSubsetTrainingSampler,
     RepeatFactorTrainingSampler,
     WeightedTrainingSampler,
+    add_sampler_config,
     build_train_sampler,
 )
 
@@ -17,6 +18,7 @@ ITEMS = [{"label": torch.tensor(n > 1), "weight": n, "width": 10, "height": 20 *
 
 def build(*overrides, items=ITEMS, **kwargs):
     cfg = get_cfg()
+    add_sampler_config(cfg)
     cfg.merge_from_list(["SOLVER.IMS_PER_BATCH", "4", *overrides])
     return build_train_sampler(cfg, items, 1, **kwargs)
 
@@ -79,7 +81,7 @@ def test_fields_have_the_names_that_the_config_gives_and_items_may_be_tuples():
 
 
 def test_errors():
-    with pytest.raises(KeyError, match="did you mean TrainingSampler"):
+    with pytest.raises(KeyError, match="did you mean 'TrainingSampler'"):
         named("TrainSampler")
     with pytest.raises(ValueError, match=r"a field 'weight' of each item, a dict or named tuple; item 0 is \{'x': 1\}"):
         named("WeightedTrainingSampler", items=[{"x": 1}])

@@ -12,6 +12,7 @@ from steploop.data import (
     SharedRecords,
     TrainingSampler,
     TrainLoader,
+    add_sampler_config,
     build_train_loader,
     collate,
     train_loader_from_config,
@@ -21,6 +22,7 @@ from steploop.data import test_loader_from_config as make_test_loader
 
 def cfg(*overrides):
     cfg = get_cfg()
+    add_sampler_config(cfg)
     base = [
         "SEED",
         "1",

@@ -1,5 +1,4 @@
 import contextlib
-from collections import namedtuple
 from itertools import islice
 
 import pytest
@@ -8,10 +7,8 @@ import torch
 from steploop.config import get_cfg
 from steploop.data import MappedDataset, Prefetcher, SampleError, StepBatchSampler, TrainingSampler
 from steploop.data import TrainLoader as Loader
-from steploop.data.prefetch import map_tensors, prefetched
+from steploop.data.prefetch import prefetched
 from toy_data import loader, noisy
-
-Pair = namedtuple("Pair", "left right")
 
 
 @pytest.fixture
@@ -107,15 +104,6 @@ def test_a_closed_iterator_gives_no_batch_that_it_held_back(events):
     made.close()
     with pytest.raises(RuntimeError, match="this iterator was closed"):
         next(batches)
-
-
-def test_tensors_are_found_at_any_depth():
-    batch = {"a": [torch.ones(1), "text"], "b": (Pair(torch.ones(2), 3), None), "c": {"d": torch.ones(3)}}
-    mapped = map_tensors(lambda tensor: -tensor, batch)
-    assert torch.equal(mapped["a"][0], -torch.ones(1)) and mapped["a"][1] == "text"
-    assert isinstance(mapped["b"][0], Pair) and torch.equal(mapped["b"][0].left, -torch.ones(2))
-    assert mapped["b"][0].right == 3 and mapped["b"][1] is None
-    assert torch.equal(mapped["c"]["d"], -torch.ones(3))
 
 
 def test_on_a_cpu_nothing_is_wrapped():

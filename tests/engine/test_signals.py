@@ -8,8 +8,12 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 import exact_runs
 import signal_victim
+from steploop.engine.hooks import stopping
+from tiny_project import TinyTrainer, tiny_cfg
 
 REQUEUE = 75
 ONE = (*exact_runs.EVALUATED, *exact_runs.EMA, "DATALOADER.NUM_WORKERS", 1)
@@ -194,3 +198,34 @@ def test_two_processes_that_look_for_requests_at_each_step_and_a_second_signal_t
         victim.signal_until_it_ends(pid, signal.SIGTERM)
         assert victim.end() not in (0, REQUEUE)
         assert last_checkpoint(tmp_path / "run") == "model_0000003.pth"
+
+
+class LateSignal(TinyTrainer):
+    """Gets a signal in the last step, or when all steps are done."""
+
+    in_last_step = False
+
+    def after_step(self) -> None:
+        if self.in_last_step and self.iter == self.max_iter - 1:
+            signal.raise_signal(signal.SIGTERM)
+        super().after_step()
+
+    def after_train(self) -> None:
+        if not self.in_last_step:
+            signal.raise_signal(signal.SIGTERM)
+        super().after_train()
+
+
+@pytest.mark.parametrize("in_last_step", [True, False])
+def test_a_signal_after_the_last_step_leaves_a_finished_run(tmp_path, in_last_step):
+    before = {number: signal.getsignal(number) for number in stopping.SIGNALS}
+    trainer = LateSignal(tiny_cfg(tmp_path, "DATASETS.TEST", "('tiny',)"))
+    trainer.in_last_step = in_last_step
+    try:
+        results = trainer.train()  # no SystemExit
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert trainer.iter == trainer.max_iter
+    assert (trainer.must_requeue, trainer.stop_reason) == (False, None)
+    assert "mean" in results["tiny"] and (tmp_path / "model_final.pth").exists()

@@ -1,20 +1,13 @@
 """A training script as a project has one, of a model that trains in a second, and that can be told to fail."""
 
-import argparse
 import os
 import signal
 import threading
+from collections.abc import Mapping
+from typing import Any
 
 from steploop.config import CfgNode
-from steploop.engine import (
-    HookBase,
-    clear_errors,
-    comm,
-    default_argument_parser,
-    default_setup,
-    launch,
-    setup_config,
-)
+from steploop.engine import HookBase, comm, main
 from steploop.engine.distributed.launchers import count_restarts
 from tiny_project import TinyTrainer
 
@@ -41,29 +34,20 @@ class Pace(HookBase):
             PAUSE.wait(float(os.environ.get("SECONDS_PER_STEP", "0")))
 
 
-def main(cfg: CfgNode, args: argparse.Namespace) -> None:
-    default_setup(cfg, args)
-    trainer = TinyTrainer(cfg)
-    trainer.register_hooks([Pace(), Fail()])
-    trainer.resume_or_load(resume=args.resume)
-    if not count_restarts(os.environ):
-        # A launcher that sees one rank leave with exit code 75 ends the others: rank 0 takes its time to save.
-        seconds_to_save = float(os.environ.get("SECONDS_TO_SAVE", "0"))
-        trainer.checkpointer.before_visible.append(lambda: PAUSE.wait(seconds_to_save))
-    trainer.train()
+class TinyRun(TinyTrainer):
+    """Trains the tiny model."""
+
+    def __init__(self, cfg: CfgNode) -> None:
+        super().__init__(cfg)
+        self.register_hooks([Pace(), Fail()])
+
+    def train(self) -> Mapping[str, Any]:
+        if not count_restarts(os.environ):
+            # A launcher that sees one rank leave with exit code 75 ends the others: rank 0 takes its time to save.
+            seconds_to_save = float(os.environ.get("SECONDS_TO_SAVE", "0"))
+            self.checkpointer.before_visible.append(lambda: PAUSE.wait(seconds_to_save))
+        return super().train()
 
 
 if __name__ == "__main__":
-    with clear_errors():
-        args = default_argument_parser().parse_args()
-        cfg = setup_config(args)
-        launch(
-            main,
-            args.num_gpus,
-            args.num_machines,
-            args.machine_rank,
-            args.dist_url,
-            args=(cfg, args),
-            device=cfg.MODEL.DEVICE,
-            launcher=args.launcher,
-        )
+    main(TinyRun)

@@ -3,7 +3,14 @@ import torch
 from torch import nn
 
 from steploop.config import get_cfg
-from steploop.modeling import BACKBONE_REGISTRY, META_ARCH_REGISTRY, ShapeSpec, build_backbone, build_model
+from steploop.modeling import (
+    BACKBONE_REGISTRY,
+    META_ARCH_REGISTRY,
+    ShapeSpec,
+    add_backbone_config,
+    build_backbone,
+    build_model,
+)
 
 
 @META_ARCH_REGISTRY.register()
@@ -16,6 +23,7 @@ class ModelOfThisTest(nn.Module):
 def test_build_model_takes_the_registered_class_to_the_device(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     cfg = get_cfg()
+    add_backbone_config(cfg)
     cfg.MODEL.META_ARCHITECTURE = "ModelOfThisTest"
     cfg.MODEL.BACKBONE.WIDTH = 5
     model = build_model(cfg)
@@ -29,6 +37,7 @@ def test_build_model_takes_the_registered_class_to_the_device(monkeypatch):
 
 def test_build_backbone_gives_the_resnet_of_the_config():
     cfg = get_cfg()
+    add_backbone_config(cfg)
     cfg.MODEL.BACKBONE.DEPTH = 18
     cfg.MODEL.BACKBONE.WIDTH = 4
     assert "build_resnet_backbone" in BACKBONE_REGISTRY
@@ -38,6 +47,7 @@ def test_build_backbone_gives_the_resnet_of_the_config():
 @pytest.mark.parametrize("build, key", [(build_model, "META_ARCHITECTURE"), (build_backbone, "BACKBONE.NAME")])
 def test_an_unknown_name_is_reported(build, key):
     cfg = get_cfg()
+    add_backbone_config(cfg)
     cfg.merge_from_list([f"MODEL.{key}", "NoSuchThing"])
     with pytest.raises(KeyError, match="NoSuchThing"):
         build(cfg)

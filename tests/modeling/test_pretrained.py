@@ -2,7 +2,7 @@ import torch
 from torch import nn
 
 from steploop.config import get_cfg
-from steploop.modeling import PretrainedWeights, build_backbone, convert_names, pretrained_parts
+from steploop.modeling import PretrainedWeights, add_backbone_config, build_backbone, convert_names, pretrained_parts
 
 
 def test_parts_are_found_by_name():
@@ -17,6 +17,7 @@ def test_parts_are_found_by_name():
 
 def test_building_reads_no_file():
     cfg = get_cfg()
+    add_backbone_config(cfg)
     cfg.MODEL.BACKBONE.DEPTH, cfg.MODEL.BACKBONE.WIDTH = 18, 4
     assert build_backbone(cfg).pretrained is None
     cfg.MODEL.BACKBONE.PRETRAIN_PATH = "no/such/file.pth"

@@ -25,7 +25,8 @@ ROOMS = (
     "distributed", "run", "metrics", "checkpoint", "solver", "evaluation", "train_loop", "simple_trainer", "hooks",
     "defaults", "cli",
 )  # fmt: skip
-# What engine/defaults/trainer.py may import in addition, inside its build_* methods.
+# What these may import in addition, inside functions and methods whose names begin with build_.
+BUILDERS = ("engine/defaults/trainer.py", "engine/defaults/config.py")
 INSIDE_BUILDERS = {"modeling", "data"}
 
 
@@ -85,10 +86,10 @@ def problem(path: Path, found: Import) -> str | None:
     allowed = MAY_IMPORT[own.split(".")[0]]
     if part in ("", own) or part in allowed:
         return None
-    if path.as_posix() == "engine/defaults/trainer.py" and part in INSIDE_BUILDERS:
+    if path.as_posix() in BUILDERS and part in INSIDE_BUILDERS:
         if found.functions and found.functions[0].startswith("build_"):
             return None
-        return f"imports {found.target!r} outside of a build_* method"
+        return f"imports {found.target!r} outside of a build_* function"
     return f"imports {found.target!r}; {own} may import {', '.join(sorted(allowed)) or 'nothing of ours'}"
 
 
@@ -121,6 +122,65 @@ def room_problem(path: Path, target: str) -> str | None:
     return None
 
 
+def module_imports(root: Path) -> dict[str, set[str]]:
+    """Return {module: the modules of ours that it imports}, wherever it does: in a function or for types only too.
+
+    A name of a package counts as an import of the module that defines it, found through the packages' own imports: a
+    public name is collected in the ``__init__.py`` of its part, which would close a circle with everything in it.
+    """
+    files = {
+        module_name(path): path
+        for folder in FOLDERS
+        for path in sorted(file.relative_to(root) for file in (root / folder).rglob("*.py"))
+    }
+    parsed = {name: list(imports(ast.parse((root / path).read_text()), name)) for name, path in files.items()}
+
+    def module_of(target: str) -> str:
+        if target in files:
+            return target
+        if f"{target}.__init__" in files:
+            return f"{target}.__init__"
+        package, _, name = target.rpartition(".")
+        if package in files:
+            return package
+        for found in parsed.get(f"{package}.__init__", ()):
+            if found.target.rpartition(".")[2] == name and found.target != target:
+                return module_of(found.target)
+        return f"{package}.__init__" if f"{package}.__init__" in files else ""
+
+    return {
+        name: {module for found in parsed[name] if (module := module_of(found.target)) not in ("", name)}
+        for name in files
+    }
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Return each group of modules that import each other, directly or through others, sorted (Tarjan's algorithm)."""
+    index: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    stack: list[str] = []
+    found = []
+
+    def visit(name: str) -> None:
+        index[name] = lowest[name] = len(index)
+        stack.append(name)
+        for target in sorted(graph.get(name, ())):
+            if target not in index:
+                visit(target)
+            if target in stack:
+                lowest[name] = min(lowest[name], lowest[target])
+        if lowest[name] == index[name]:
+            group = stack[stack.index(name) :]
+            del stack[stack.index(name) :]
+            if len(group) > 1:
+                found.append(sorted(group))
+
+    for name in graph:
+        if name not in index:
+            visit(name)
+    return sorted(found)
+
+
 def edges(root: Path) -> dict[str, set[str]]:
     """Return {part or room: the parts and rooms that it imports}."""
     found: dict[str, set[str]] = {}
@@ -149,6 +209,8 @@ def main() -> None:
         targets = sorted(graph.get(own, ()), key=lambda name: (name in ROOMS, name))
         print(f"{own:20} -> {', '.join(targets) or 'nothing of ours'}")
     print("\n".join(["", *violations(ROOT)]) if violations(ROOT) else "\nevery import is allowed")
+    for circle in circles(module_imports(ROOT)):
+        print("a circle of imports:", ", ".join(circle))
 
 
 if __name__ == "__main__":

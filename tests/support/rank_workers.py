@@ -5,15 +5,19 @@ import json
 import os
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
 
-from steploop.engine import comm
+from steploop.engine import comm, default_setup
+from steploop.engine.distributed.agreement import check_same_config, from_main
 from steploop.engine.distributed.launch import launch
+from tiny_project import tiny_args, tiny_cfg
 
 _POOL = ThreadPoolExecutor(max_workers=1)
 
@@ -53,6 +57,41 @@ def talk(folder: str) -> None:
     seen["in local group"] = comm.all_gather(rank, group=comm.get_local_process_group())
     comm.synchronize()
     Path(folder, f"rank{rank}.json").write_text(json.dumps(seen))
+
+
+def agree(folder: str) -> None:
+    """Write what each rank gets from rank 0, and what it raises where ranks differ."""
+    rank = comm.get_rank()
+
+    def said(function: Callable[[], Any]) -> Any:
+        try:
+            return function()
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
+
+    def refuse(error: Exception) -> None:
+        raise error
+
+    cfg = tiny_cfg(folder)
+    other = tiny_cfg(folder, "SEED", 3 + rank, "SOLVER.BASE_LR", 0.1 * (rank + 1))
+    file = Path(folder, "a file")
+    file.touch()
+    seen = {
+        "result": from_main(lambda: rank),
+        "error": said(lambda: from_main(lambda: refuse(FileNotFoundError(2, "no such file", "x.yaml")))),
+        "unpicklable": said(lambda: from_main(lambda: refuse(_Unpicklable(1, 2)))),
+        "same": said(lambda: check_same_config(cfg)),
+        "different": said(lambda: check_same_config(other)),
+        "set-up of different configs": said(lambda: default_setup(other, tiny_args())),
+        "flags": said(lambda: default_setup(cfg, tiny_args(resume=rank == 1))),
+        "folder": said(lambda: default_setup(tiny_cfg(file / "below"), tiny_args())),
+    }
+    Path(folder, f"rank{rank}.json").write_text(json.dumps(seen))
+
+
+class _Unpicklable(Exception):
+    def __init__(self, one: int, two: int) -> None:
+        super().__init__(f"{one} and {two}")
 
 
 def raise_on(rank: int) -> None:

@@ -4,9 +4,9 @@ import argparse
 
 import torch
 
-from steploop.config import CfgNode, get_cfg
+from steploop.config import CfgNode
 from steploop.data import DatasetCatalog
-from steploop.engine import DatasetEvaluator, DefaultTrainer
+from steploop.engine import DatasetEvaluator, DefaultTrainer, build_default_config
 from tiny import TinyModel
 
 
@@ -40,7 +40,7 @@ class TinyTrainer(DefaultTrainer):
 
 
 def tiny_cfg(output_dir, *overrides) -> CfgNode:
-    cfg = get_cfg()
+    cfg = build_default_config()
     cfg.merge_from_list(
         [
             *("OUTPUT_DIR", str(output_dir), "SEED", "3", "MODEL.DEVICE", "cpu"),

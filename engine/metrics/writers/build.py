@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from steploop.config import CfgNode
-from steploop.config.errors import nearest
+from steploop.config.errors import unknown
 
 from ..events import EventWriter
 from .console import CommonMetricPrinter
@@ -88,12 +88,8 @@ def _load(plugin: EntryPoint) -> Callable[[CfgNode], EventWriter]:
 
 
 def _unknown(name: Any, plugins: Iterable[str]) -> str:
-    close = nearest(str(name), [*BUILT_IN, *plugins])
-    return (
-        f"WRITERS: nothing is known by the name {name!r}{f'; did you mean {close!r}?' if close else '.'} "
-        f"There are {', '.join(BUILT_IN)}; of installed packages {', '.join(sorted(plugins)) or 'none'}; "
-        'and any "package.module:name"'
-    )
+    known = unknown("writer", str(name), [*BUILT_IN, *sorted(plugins)])
+    return f'WRITERS: {known}, and any "package.module:name"'
 
 
 def _remedy(plugin: EntryPoint) -> str:

@@ -1,6 +1,7 @@
 """Every single value as a row of CSV."""
 
 import csv
+import io
 import os
 
 from ..events import get_event_storage
@@ -13,7 +14,7 @@ class CSVWriter(LineWriter):
     """Appends a row ``iteration,name,value`` for every value of every scalar, unsmoothed.
 
     Long, not wide: a scalar may appear in the middle of a run, as that of an evaluation does, and a table with a column
-    for each would have to be written anew. With pandas::
+    for each would have to be written again. With pandas::
 
         frame = pandas.read_csv("metrics.csv", float_precision="round_trip")
         wide = frame.pivot_table(index="iteration", columns="name", values="value", aggfunc="last")
@@ -30,26 +31,25 @@ class CSVWriter(LineWriter):
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        super().__init__(path)
+        super().__init__(path, header=HEADER)
 
     def write(self) -> None:
         """Append what is newer than the last row."""
-        file = self.open()
-        if file.tell() == 0:
-            file.write(HEADER)
+        self.open()
         rows = [
             (iteration, " ".join(name.splitlines()), repr(value))
             for name, points in get_event_storage().since(self._last_write + 1).items()
             for value, iteration in points
         ]
         rows.sort(key=lambda row: row[:2])  # values of one name and iteration stay in their order
-        csv.writer(file, lineterminator="\n").writerows(rows)
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(rows)
         if rows:
             self._last_write = rows[-1][0]
-        file.flush()  # to the operating system only, as JSONWriter
+        self.append([text.getvalue()])
 
     def is_known(self, line: bytes) -> bool:
-        """Say whether a line is the header, or a row up to the last write."""
+        """Return True if a line is the header, or a row up to the last write."""
         if line == HEADER.encode():
             return True
         iteration, *rest = line.split(b",")

@@ -29,16 +29,17 @@ class JSONWriter(LineWriter):
 
     def write(self) -> None:
         """Append what is newer than the last line."""
-        file = self.open()
-        for iteration, values in self.new_scalars():
-            line: dict[str, Any] = {name: value if math.isfinite(value) else None for name, value in values.items()}
-            file.write(_encode({"iteration": iteration} | line) + "\n")
-        # To the operating system only: a reader sees the lines at once, and the disk is not waited for.
-        file.flush()
+        self.open()
+        self.append([_line(iteration, values) for iteration, values in self.new_scalars()])
 
     def is_known(self, line: bytes) -> bool:
-        """Say whether a line is one of metrics up to the last write."""
+        """Return True if a line is one of metrics up to the last write."""
         return _is_before(self._last_write, line)
+
+
+def _line(iteration: int, values: dict[str, float]) -> str:
+    line: dict[str, Any] = {name: value if math.isfinite(value) else None for name, value in values.items()}
+    return _encode(line | {"iteration": iteration}) + "\n"
 
 
 def cut_lines(path: Path, last_iteration: int) -> None:

@@ -1,10 +1,11 @@
 """Metrics as lines of a text file that a resumed run cuts and goes on with."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
+from .appended import AppendedFile
 from .new_values import NewValuesWriter
 
 # In bytes. A longer one is no line of metrics; it may be as long as the file.
@@ -17,44 +18,55 @@ class LineWriter(NewValuesWriter):
     Args:
         path: the file, opened at the first write; its folder must exist.
         window_size: iterations over which medians are taken.
+        header: the first line of a new file, with its end.
     """
 
-    def __init__(self, path: str | os.PathLike[str], window_size: int = 20) -> None:
+    def __init__(self, path: str | os.PathLike[str], window_size: int = 20, *, header: str = "") -> None:
         super().__init__(window_size)
-        self._path = Path(path)
-        self._file: TextIO | None = None
+        # Bytes, so that ends of lines are not translated: a file is the same on every system.
+        self._file = AppendedFile(path, header.encode(), self._cut)
         self._cuts = False
 
     def is_known(self, line: bytes) -> bool:
-        """Say whether a line, with its end, is one of metrics up to the last write."""
+        """Return True if a line, with its end, is one of metrics up to the last write."""
         raise NotImplementedError(f"{type(self).__name__} must implement is_known(line)")
 
-    def open(self) -> TextIO:
-        """Return the open file; before it is opened, what a resumed run writes again is cut off."""
-        if self._file is None:
-            if self._cuts and self._path.exists():
-                cut_at_first_unknown(self._path, self.is_known)
-            # No translation of line ends: a file has the same bytes on every system.
-            self._file = self._path.open("a", encoding="utf-8", newline="")
-        return self._file
+    def open(self) -> None:
+        """Open the file, before anything is taken from the storage; what a resumed run writes again is cut off.
+
+        Raises:
+            OSError: the file cannot be opened.
+        """
+        self._file.open()
+
+    def append(self, lines: Iterable[str]) -> None:
+        """Write lines, with their ends.
+
+        Raises:
+            OSError: the disk is full, or the folder is gone; the lines wait for the next time.
+        """
+        for line in lines:
+            self._file.add(line.encode())
+        self._file.push()
 
     def flush(self) -> None:
         """Wait until the lines are on the disk."""
-        if self._file is not None:
-            self._file.flush()
-            os.fsync(self._file.fileno())
+        self._file.flush()
 
     def close(self) -> None:
         """Close the file, durably."""
-        if self._file is not None:
-            self.flush()
-            self._file.close()
-            self._file = None
+        self._file.close()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on after the last line that the checkpoint knows of; later ones are cut off when the file is opened."""
         super().load_state_dict(state)
         self._cuts = True
+
+    def _cut(self, path: Path) -> None:
+        """Cut off what a resumed run writes again."""
+        if self._cuts and path.exists():
+            cut_at_first_unknown(path, self.is_known)
+        self._cuts = False
 
 
 def cut_at_first_unknown(path: Path, is_known: Callable[[bytes], bool]) -> None:

@@ -1,5 +1,6 @@
 """Metrics for TensorBoard."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,8 @@ class TensorboardXWriter(NewValuesWriter):
             values = dict(histogram)
             name, iteration = values.pop("tag"), values.pop("global_step")
             self._writer().add(step=iteration, summary=_histogram(name, values))
+        for file in self._files.values():
+            file.push()
 
     def flush(self) -> None:
         """Wait until the events are on the disk."""
@@ -54,8 +57,9 @@ class TensorboardXWriter(NewValuesWriter):
 
     def close(self) -> None:
         """Close the event files that were opened."""
-        while self._files:
-            self._files.popitem()[1].close()
+        with ExitStack() as stack:  # each is closed, whatever becomes of the others
+            while self._files:
+                stack.callback(self._files.popitem()[1].close)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on after the last event that the checkpoint knows of; TensorBoard hides later ones of the old files."""

@@ -17,6 +17,9 @@ def add_detection_config(cfg: CN) -> None:
     cfg.MODEL.KEEP_CLASS_ROWS = True
     # A file with a backbone's weights, in torchvision's names; "" starts from random ones.
     cfg.MODEL.BACKBONE_WEIGHTS = ""
+    # Of the channels, in the range 0..255 (the mean and standard deviation of ImageNet).
+    cfg.MODEL.PIXEL_MEAN = [123.675, 116.28, 103.53]
+    cfg.MODEL.PIXEL_STD = [58.395, 57.12, 57.375]
     # The order of the channels that PIXEL_MEAN and PIXEL_STD, and the weights, are for: "RGB" or "BGR".
     cfg.MODEL.PIXEL_ORDER = "RGB"
     # Data sets by the names in TRAIN, VAL and TEST: each is a spec with "type" (CocoDataset, RepeatDataset,

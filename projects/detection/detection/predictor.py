@@ -34,7 +34,7 @@ class DetectionPredictor(DefaultPredictor):
 
     ::
 
-        predictor = DetectionPredictor(load_run_config("output/quickstart/config.yaml"))
+        predictor = DetectionPredictor(load_run_config("output/detection_quickstart/config.yaml"))
         (found,) = predictor("street.jpg")
         found.boxes, found.scores, found.names
 

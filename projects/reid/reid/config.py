@@ -1,11 +1,18 @@
-"""The config keys that only re-identification has."""
+"""The config keys of re-identification."""
 
 from steploop.config import CfgNode as CN
+from steploop.data import add_sampler_config
+from steploop.modeling import add_backbone_config
 
 
 def add_reid_config(cfg: CN) -> None:
-    """Add the keys of the re-ID project to `cfg`, in place."""
+    """Add the keys of the re-ID project, of the backbone and of the samplers to `cfg`, in place."""
+    add_backbone_config(cfg)
+    add_sampler_config(cfg)
+    # "Baseline", "MGN", "MoCo", "Distiller", "DistillerOverhaul" or "AttrBaseline".
     cfg.MODEL.META_ARCHITECTURE = "Baseline"
+    # MoCo: features in the memory; a multiple of IMS_PER_BATCH.
+    cfg.MODEL.QUEUE_SIZE = 8192
     cfg.MODEL.BACKBONE.LAST_STRIDE = 1
     cfg.MODEL.HEADS = CN()
     cfg.MODEL.HEADS.NAME = "EmbeddingHead"
@@ -19,14 +26,15 @@ def add_reid_config(cfg: CN) -> None:
     cfg.MODEL.HEADS.NORM = "BN"
     # Which side of the neck the triplet loss sees: "before" or "after".
     cfg.MODEL.HEADS.NECK_FEAT = "before"
-    # "GlobalAvgPool", "GlobalMaxPool", "AdaptiveAvgMaxPool", "GeneralizedMeanPooling" or "GeneralizedMeanPoolingP".
+    # "GlobalAvgPool", "GlobalMaxPool", "AdaptiveAvgMaxPool", "GeneralizedMeanPooling", "GeneralizedMeanPoolingP",
+    # "FastGlobalAvgPool", "ClipGlobalAvgPool", "Identity" or "Flatten".
     cfg.MODEL.HEADS.POOL_LAYER = "GlobalAvgPool"
     # "Linear", "CosSoftmax", "ArcSoftmax" or "CircleSoftmax", with the scale of its logits and its margin.
     cfg.MODEL.HEADS.CLS_LAYER = "Linear"
     cfg.MODEL.HEADS.SCALE = 1.0
     cfg.MODEL.HEADS.MARGIN = 0.0
     cfg.MODEL.LOSSES = CN()
-    # Any of "CrossEntropyLoss", "TripletLoss", "CircleLoss" and "Cosface".
+    # Any of "CrossEntropyLoss", "FocalLoss", "TripletLoss", "CircleLoss" and "Cosface".
     cfg.MODEL.LOSSES.NAME = ("CrossEntropyLoss", "TripletLoss")
     # Let the losses on features (triplet, circle, cosface) see the batches of all processes, with gradient.
     cfg.MODEL.LOSSES.CROSS_RANK = False
@@ -35,6 +43,11 @@ def add_reid_config(cfg: CN) -> None:
     cfg.MODEL.LOSSES.CE.EPSILON = 0.1
     cfg.MODEL.LOSSES.CE.ALPHA = 0.2
     cfg.MODEL.LOSSES.CE.SCALE = 1.0
+    # The focal loss (arXiv:1708.02002) in place of the cross entropy.
+    cfg.MODEL.LOSSES.FL = CN()
+    cfg.MODEL.LOSSES.FL.ALPHA = 0.25
+    cfg.MODEL.LOSSES.FL.GAMMA = 2.0
+    cfg.MODEL.LOSSES.FL.SCALE = 1.0
     cfg.MODEL.LOSSES.TRI = CN()
     # 0 means the soft margin.
     cfg.MODEL.LOSSES.TRI.MARGIN = 0.3
@@ -83,6 +96,29 @@ def add_reid_config(cfg: CN) -> None:
     cfg.TEST.MEMORY_MIB = 512
     # Orientations in which an image is looked at: 1, 2 (also upside down) or 4 (each quarter turn).
     cfg.TEST.TURNS = 1
+    # Also look at the mirrored image, and take the mean of both embeddings.
+    cfg.TEST.FLIP = CN()
+    cfg.TEST.FLIP.ENABLED = False
+    # Query expansion: each feature becomes the mean of its QE_K nearest (itself among them), weighted by the similarity
+    # to the power of ALPHA, QE_TIME times. With RERANK too, figures often fall.
+    cfg.TEST.AQE = CN()
+    cfg.TEST.AQE.ENABLED = False
+    cfg.TEST.AQE.QE_TIME = 1
+    cfg.TEST.AQE.QE_K = 5
+    cfg.TEST.AQE.ALPHA = 3.0
+    # k-reciprocal re-ranking (arXiv:1701.08398): LAMBDA is the share of the original distance.
+    cfg.TEST.RERANK = CN()
+    cfg.TEST.RERANK.ENABLED = False
+    cfg.TEST.RERANK.K1 = 20
+    cfg.TEST.RERANK.K2 = 6
+    cfg.TEST.RERANK.LAMBDA = 0.3
+    # Also measure the share of pairs of one identity that is accepted where 1e-4, 1e-3 and 1e-2 of the others are.
+    cfg.TEST.ROC = CN()
+    cfg.TEST.ROC.ENABLED = False
+    # "standard" (Market-1501), "single-shot" (CUHK03's first one) or "redrawn" (VehicleID): the last two are means over
+    # NUM_DRAWS random galleries, the same ones in every run.
+    cfg.TEST.PROTOCOL = "standard"
+    cfg.TEST.NUM_DRAWS = 10
     # How many queries are drawn in the picture of ranked retrievals; 0 draws none.
     cfg.TEST.VIS_QUERIES = 6
     cfg.SOLVER.OPT = "Adam"

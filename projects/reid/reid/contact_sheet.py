@@ -2,19 +2,18 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw
 
 from steploop.data import read_image
+from steploop.data.pictures.draw import FAINT, INK, PAPER, RULE, draw_legend, draw_tile, font, tile_size
 from steploop.engine.run.files import write_atomically
 
 from .data.items import ReidItem
 from .data.report import Report
 
-_PAPER, _INK, _FAINT, _EMPTY = "#fbfbfc", "#1f2430", "#737b8c", "#eceef2"
 _TRAIN, _QUERY, _GALLERY = "#b8bfcc", "#e0822f", "#4c7fd1"
 _TRAINED = "Trained on"
 
@@ -71,74 +70,47 @@ def _choose(items: Sequence[ReidItem], queries: set[str], count: int) -> list[li
 def _draw(
     report: Report, halves: Sequence[tuple[str, list[list[ReidItem]]]], queries: set[str], num_images: int
 ) -> Image.Image:
-    width, height = tile = _tile_size(report)
+    width, height = tile = tile_size(list(report.sizes.values()), _TILE_AREA)
     columns = max(len(row[:num_images]) for _, rows in halves for row in rows)
     step = height + _CAPTION + _GAP
     size = (
         max(2 * _MARGIN + _LABEL + columns * (width + _GAP) - _GAP, 620),
         _HEADER + sum(_SECTION + len(rows) * step for _, rows in halves) + _MARGIN - _GAP,
     )
-    canvas = Image.new("RGB", size, _PAPER)
+    canvas = Image.new("RGB", size, PAPER)
     draw = ImageDraw.Draw(canvas)
     _draw_header(draw, size[0], report, queries)
     # An image of an unknown camera has one of its own, whose number says nothing.
     images = Counter(item.camid for items in report.subsets.values() for item in items)
     y = _HEADER
     for title, rows in halves:
-        draw.text((_MARGIN, y + 12), title, fill=_INK, font=_font(16))
-        draw.line([(_MARGIN + _LABEL, y + 22), (size[0] - _MARGIN, y + 22)], fill="#d5d9e0", width=1)
+        draw.text((_MARGIN, y + 12), title, fill=INK, font=font(16))
+        draw.line([(_MARGIN + _LABEL, y + 22), (size[0] - _MARGIN, y + 22)], fill=RULE, width=1)
         y += _SECTION
         for row in rows:
             _draw_label(draw, y, row, images)
             for column, item in enumerate(row[:num_images]):
                 corner = _MARGIN + _LABEL + column * (width + _GAP), y
                 colour = _TRAIN if title == _TRAINED else _QUERY if item.img_path in queries else _GALLERY
-                _draw_tile(canvas, corner, tile, item.img_path, colour)
+                draw_tile(canvas, corner, tile, read_image(item.img_path), colour, frame=_FRAME, radius=0)
                 if images[item.camid] > 1:
                     place = corner[0] + width // 2, y + height + 3
-                    draw.text(place, f"cam {item.camid + 1}", fill=_FAINT, font=_font(12), anchor="ma")
+                    draw.text(place, f"cam {item.camid + 1}", fill=FAINT, font=font(12), anchor="ma")
             y += step
     return canvas
 
 
 def _draw_header(draw: ImageDraw.ImageDraw, width: int, report: Report, queries: set[str]) -> None:
-    x = float(width - _MARGIN)
     legend = (("gallery", _GALLERY), ("query", _QUERY), ("train", _TRAIN)) if queries else ()
-    for name, colour in legend:
-        x -= draw.textlength(name, font=_font(13))
-        draw.text((x, 24), name, fill=_INK, font=_font(13))
-        x -= 20
-        draw.rectangle((x, 27, x + 12, 39), outline=colour, width=_FRAME)
-        x -= 18
+    draw_legend(draw, width - _MARGIN, 24, legend, radius=0)
     name = report.name if len(report.name) <= 40 else f"...{report.name[-37:]}"  # the end of a path tells more
-    draw.text((_MARGIN, 18), name, fill=_INK, font=_font(22))
+    draw.text((_MARGIN, 18), name, fill=INK, font=font(22))
     counts = ", ".join(f"{row['subset']} {row['ids']:,} ids in {row['images']:,} images" for row in report.counts())
-    draw.text((_MARGIN, 46), counts, fill=_FAINT, font=_font(13))
+    draw.text((_MARGIN, 46), counts, fill=FAINT, font=font(13))
 
 
 def _draw_label(draw: ImageDraw.ImageDraw, y: int, row: Sequence[ReidItem], images: Counter[int]) -> None:
     cameras = len({item.camid for item in row if images[item.camid] > 1})
     lines = [f"id {abs(row[0].pid)}", f"{len(row)} images", f"{cameras} cameras" if cameras else ""]
     for number, line in enumerate(lines):
-        draw.text(
-            (_MARGIN, y + 4 + 18 * number), line, fill=_FAINT if number else _INK, font=_font(12 if number else 15)
-        )
-
-
-def _draw_tile(canvas: Image.Image, corner: tuple[int, int], tile: tuple[int, int], path: str, colour: str) -> None:
-    """Draw an image in its frame, as large as its proportions allow."""
-    inner = tile[0] - 2 * _FRAME, tile[1] - 2 * _FRAME
-    image = ImageOps.pad(read_image(path), inner, method=Image.Resampling.LANCZOS, color=_EMPTY)
-    canvas.paste(ImageOps.expand(image, _FRAME, colour), corner)
-
-
-def _tile_size(report: Report) -> tuple[int, int]:
-    """Return width and height of a tile with the images' typical proportions."""
-    ratio = float(np.clip(np.median([height / width for width, height in report.sizes.values()]), 0.5, 2.5))
-    width = round((_TILE_AREA / ratio) ** 0.5)
-    return width, round(width * ratio)
-
-
-@lru_cache(maxsize=8)
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)
+        draw.text((_MARGIN, y + 4 + 18 * number), line, fill=FAINT if number else INK, font=font(12 if number else 15))

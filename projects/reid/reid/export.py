@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from steploop.config.device import device_of
 from steploop.engine.run.files import sync_folder
 from steploop.modeling.export import INPUT_TYPES, export_program, pixel_batches
 
@@ -62,7 +63,7 @@ def export(
     if input_type not in INPUT_TYPES:
         raise ValueError(f"an input type is one of {', '.join(INPUT_TYPES)}; got {input_type!r}")
     embedder = Embedder(predictor.model).eval()
-    device = next(embedder.parameters()).device
+    device = device_of(embedder)
     example = torch.zeros(2, 3, *predictor.cfg.INPUT.SIZE_TEST, dtype=INPUT_TYPES[input_type], device=device)
     difference = export_program(
         embedder,

@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from steploop.data import IMAGE_SUFFIXES, files_below
 from steploop.engine.checkpoint import CheckpointError, read_checkpoint, to_plain, write_checkpoint
 
 from .gallery import Gallery
@@ -19,7 +19,6 @@ from .predictor import ReidPredictor
 
 logger = logging.getLogger(__name__)
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp")
 _KIND = "steploop.folder_index"
 _STATE = {"kind", "folder", "predictor", "states", "skipped"}
 
@@ -83,7 +82,7 @@ class FolderIndex:
             self._states |= {name: found[name] for name in names}
         if not len(self.gallery):
             listed = f"{len(found)} files are none that can be read" if found else "no file"
-            raise ValueError(f"{self.folder} holds no image to search among ({listed} of {', '.join(SUFFIXES)})")
+            raise ValueError(f"{self.folder} holds no image to search among ({listed} of {', '.join(IMAGE_SUFFIXES)})")
         return Changes([name for name in changed if name not in self._skipped], gone, dict(self._skipped))
 
     def search(self, query: Path, features: Tensor, top: int) -> list[Match]:
@@ -166,12 +165,8 @@ class FolderIndex:
 
 
 def list_images(folder: Path) -> list[Path]:
-    """Return the image files below a folder, by path; hidden files and folders are left out."""
-    found = []
-    for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(place, name) for name in names if Path(name).suffix.lower() in SUFFIXES and name[0] != "."]
-    return sorted(path for path in found if path.is_file())
+    """Return the image files below a folder, also behind links; hidden files and folders are skipped."""
+    return sorted(path for path in files_below(folder) if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
 
 
 def fingerprint(predictor: ReidPredictor) -> str:

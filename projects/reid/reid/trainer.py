@@ -12,8 +12,15 @@ from steploop.engine import DefaultTrainer, comm, get_event_storage, has_event_s
 
 # Importing them registers the models and the data sets.
 from . import modeling  # noqa: F401
-from .data import ReidDataset, build_reid_test_loader, build_reid_train_loader, get_dataset, get_train_dataset
-from .evaluation import ReidEvaluator
+from .data import (
+    ReidDataset,
+    build_reid_test_loader,
+    build_reid_train_loader,
+    each_dataset_read_once,
+    get_dataset,
+    get_train_dataset,
+)
+from .evaluation import QueryExpansion, RankingOptions, ReidEvaluator, Reranking
 from .visualization import visualize_ranking
 
 logger = logging.getLogger(__name__)
@@ -25,20 +32,20 @@ class ReidTrainer(DefaultTrainer):
     def __init__(self, cfg: CfgNode) -> None:
         # Read before anything is trained, so that a missing or empty set is an error now and not hours later;
         # and so is a wrong setting of the evaluation.
-        for name in dict.fromkeys([*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST]):
-            log_statistics(get_dataset(name))
-        for name in cfg.DATASETS.TEST:
-            self.build_test_loader(cfg, name)
-            self.build_evaluator(cfg, name)
-        super().__init__(with_num_classes(cfg))
+        with each_dataset_read_once():
+            for name in dict.fromkeys([*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST]):
+                log_statistics(get_dataset(name))
+            for name in cfg.DATASETS.TEST:
+                self.build_test_loader(cfg, name)
+                self.build_evaluator(cfg, name)
+            super().__init__(with_num_classes(cfg))
 
     @classmethod
     def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
         """Return the optimizer that SOLVER describes, with HEADS_LR_FACTOR for the module "heads"."""
         if cfg.SOLVER.HEADS_LR_FACTOR != 1.0:
-            cfg = cfg.clone()
-            cfg.defrost()
-            cfg.SOLVER.LR_FACTORS = [*cfg.SOLVER.LR_FACTORS, ["heads", cfg.SOLVER.HEADS_LR_FACTOR]]
+            factors = [*cfg.SOLVER.LR_FACTORS, ["heads", cfg.SOLVER.HEADS_LR_FACTOR]]
+            cfg = cfg.changed(**{"SOLVER.LR_FACTORS": factors})
         return super().build_optimizer(cfg, model)
 
     @classmethod
@@ -80,17 +87,11 @@ class PicturingEvaluator(ReidEvaluator):
     image in TensorBoard.
 
     Raises:
-        ValueError: TEST.METRIC is unknown, TEST.MEMORY_MIB is below 1, TEST.VIS_QUERIES is negative, or there is no
-            query.
+        ValueError: a value of TEST is out of its range, TEST.VIS_QUERIES is negative, or there is no query.
     """
 
     def __init__(self, cfg: CfgNode, dataset_name: str) -> None:
-        super().__init__(
-            len(get_dataset(dataset_name).query),
-            metric=cfg.TEST.METRIC,
-            memory_mib=cfg.TEST.MEMORY_MIB,
-            device=resolve_device(cfg.MODEL.DEVICE),
-        )
+        super().__init__(len(get_dataset(dataset_name).query), ranking_options(cfg))
         self._num_queries = cfg.TEST.VIS_QUERIES
         if self._num_queries < 0:
             raise ValueError(f"expected TEST.VIS_QUERIES >= 0 queries to draw, got {self._num_queries}")
@@ -111,17 +112,31 @@ class PicturingEvaluator(ReidEvaluator):
         return figures
 
 
+def ranking_options(cfg: CfgNode) -> RankingOptions:
+    """Return what TEST says of ranking.
+
+    Raises:
+        ValueError: a value is out of its range.
+    """
+    test = cfg.TEST
+    return RankingOptions(
+        metric=test.METRIC,
+        memory_mib=test.MEMORY_MIB,
+        device=resolve_device(cfg.MODEL.DEVICE),
+        expansion=QueryExpansion(test.AQE.QE_TIME, test.AQE.QE_K, test.AQE.ALPHA) if test.AQE.ENABLED else None,
+        reranking=Reranking(test.RERANK.K1, test.RERANK.K2, test.RERANK.LAMBDA) if test.RERANK.ENABLED else None,
+        verification=test.ROC.ENABLED,
+        protocol=test.PROTOCOL,
+        num_draws=test.NUM_DRAWS,
+    )
+
+
 def with_num_classes(cfg: CfgNode) -> CfgNode:
     """Return `cfg` with MODEL.HEADS.NUM_CLASSES filled in, if it is 0, from the training set."""
     if cfg.MODEL.HEADS.NUM_CLASSES > 0:
         return cfg
-    frozen = cfg.is_frozen()
-    cfg = cfg.clone()
-    cfg.defrost()
-    cfg.MODEL.HEADS.NUM_CLASSES = get_train_dataset(cfg.DATASETS.TRAIN, cfg.INPUT.TURNS).num_pids
-    if frozen:
-        cfg.freeze()
-    return cfg
+    dataset = get_train_dataset(cfg.DATASETS.TRAIN, cfg.INPUT.TURNS)
+    return cfg.changed(**{"MODEL.HEADS.NUM_CLASSES": dataset.num_pids})
 
 
 def log_statistics(dataset: ReidDataset) -> None:

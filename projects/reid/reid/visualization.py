@@ -2,27 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from steploop.data import read_image
+from steploop.data.pictures.draw import FAINT, INK, PAPER, RULE, Font, draw_legend, draw_tile, font, shorten, tile_size
 from steploop.engine.run.files import write_atomically
 
-from .evaluation import Retrieval, pairwise_distance
+from .evaluation import Retrieval
 
-Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
-
-_PAPER, _INK, _FAINT, _EMPTY = "#fbfbfc", "#1f2430", "#737b8c", "#eceef2"
 _QUERY, _RIGHT, _WRONG, _UNKNOWN = "#3b4252", "#2f9e5f", "#d9463f", "#4c7fd1"
 
 # Pixels. A tile has this area whatever the images' proportions are.
 _TILE_AREA = 15_000
-_FRAME, _RADIUS = 5, 10
 _GAP, _MARGIN, _ROW_GAP = 12, 28, 22
 _QUERY_GAP = 34
 _LINE = 18
@@ -86,7 +81,7 @@ def visualize_ranking(
     if num_queries < 1 or top < 1:
         raise ValueError(f"expected at least one query and one image, got num_queries={num_queries} and top={top}")
     queries = [_rank(retrieval, place, top) for place in _spread(retrieval, num_queries)]
-    subtitle = f"{retrieval.metric} distance; from the worst to the best average precision"
+    subtitle = f"{retrieval.kind}; from the worst to the best average precision"
     picture = draw_rank_list(queries, title=title, subtitle=subtitle)
     write_atomically(path, lambda file: picture.save(file, format="PNG", optimize=True))
     return np.ascontiguousarray(np.asarray(picture).transpose(2, 0, 1))
@@ -111,23 +106,23 @@ def draw_rank_list(queries: Sequence[RankedQuery], *, title: str, subtitle: str 
     """
     if not queries:
         raise ValueError("there is no query to draw")
-    width, height = tile = _tile_size([query.img_path for query in queries])
+    width, height = tile = tile_size([read_image(query.img_path).size for query in queries], _TILE_AREA)
     columns = max(len(query.ranking) for query in queries)
     step = height + 2 * _LINE + _ROW_GAP
     row_width = width + (_QUERY_GAP + columns * (width + _GAP) - _GAP if columns else 0)
     size = max(row_width, 560) + 2 * _MARGIN, _HEADER + len(queries) * step + _MARGIN - _ROW_GAP
-    canvas = Image.new("RGB", size, _PAPER)
+    canvas = Image.new("RGB", size, PAPER)
     draw = ImageDraw.Draw(canvas)
     _draw_header(draw, size[0], title, subtitle, {_colour(image) for query in queries for image in query.ranking})
     for row, query in enumerate(queries):
         x, y = _MARGIN, _HEADER + row * step
-        _draw_tile(canvas, (x, y), tile, query.img_path, _QUERY)
+        draw_tile(canvas, (x, y), tile, read_image(query.img_path), _QUERY)
         caption = _fit(draw, query.caption.split("\n"), width + _QUERY_GAP)
-        _draw_caption(draw, x + width // 2, y + height, caption, _INK)
+        _draw_caption(draw, x + width // 2, y + height, caption, INK)
         x += width + _QUERY_GAP
-        draw.line([(x - _QUERY_GAP // 2, y + 8), (x - _QUERY_GAP // 2, y + height - 8)], fill="#d5d9e0", width=2)
+        draw.line([(x - _QUERY_GAP // 2, y + 8), (x - _QUERY_GAP // 2, y + height - 8)], fill=RULE, width=2)
         for place, image in enumerate(query.ranking, 1):
-            _draw_tile(canvas, (x, y), tile, image.img_path, _colour(image))
+            draw_tile(canvas, (x, y), tile, read_image(image.img_path), _colour(image))
             caption = _fit(draw, _lines(place, image), width + _GAP // 2)
             _draw_caption(draw, x + width // 2, y + height, caption, _colour(image))
             x += width + _GAP
@@ -144,8 +139,7 @@ def _spread(retrieval: Retrieval, count: int) -> list[int]:
 
 def _rank(retrieval: Retrieval, place: int, top: int) -> RankedQuery:
     query, gallery = retrieval.query[place], retrieval.gallery
-    features = retrieval.query_features[place : place + 1]
-    distances = pairwise_distance(features, retrieval.gallery_features, retrieval.metric)[0].numpy()
+    distances = retrieval.distances_of(place)
     hits = np.array([item.pid == query.pid for item in gallery])
     kept = np.flatnonzero(~(hits & np.array([item.camid == query.camid for item in gallery])))
     nearest = kept[np.lexsort((hits[kept], distances[kept]))][:top]
@@ -154,38 +148,6 @@ def _rank(retrieval: Retrieval, place: int, top: int) -> RankedQuery:
     ]
     caption = f"id {query.pid} · cam {query.camid + 1}\nAP {100 * retrieval.result.ap[place]:.1f}%"
     return RankedQuery(query.img_path, caption, ranking)
-
-
-def _tile_size(paths: Sequence[str]) -> tuple[int, int]:
-    """Return width and height of a tile with the images' typical proportions."""
-    sizes = [read_image(path).size for path in paths]
-    ratio = float(np.clip(np.median([height / width for width, height in sizes]), 0.5, 2.5))
-    width = round((_TILE_AREA / ratio) ** 0.5)
-    return width, round(width * ratio)
-
-
-def _draw_tile(canvas: Image.Image, corner: tuple[int, int], tile: tuple[int, int], path: str, colour: str) -> None:
-    """Draw an image that fills its rounded frame as far as its proportions allow."""
-    inner = tile[0] - 2 * _FRAME, tile[1] - 2 * _FRAME
-    image = read_image(path)
-    scale = min(inner[0] / image.width, inner[1] / image.height)
-    fitted = image.resize(
-        (max(1, round(image.width * scale)), max(1, round(image.height * scale))), Image.Resampling.LANCZOS
-    )
-    picture = Image.new("RGB", inner, _EMPTY)
-    picture.paste(fitted, ((inner[0] - fitted.width) // 2, (inner[1] - fitted.height) // 2))
-    canvas.paste(colour, corner, _rounded(tile, _RADIUS))
-    canvas.paste(picture, (corner[0] + _FRAME, corner[1] + _FRAME), _rounded(inner, _RADIUS - _FRAME))
-
-
-@lru_cache(maxsize=8)
-def _rounded(size: tuple[int, int], radius: int) -> Image.Image:
-    """Return the mask of a rectangle with smooth round corners: PIL's own are jagged."""
-    fine = 4
-    mask = Image.new("L", (size[0] * fine, size[1] * fine))
-    box = (0, 0, mask.width - 1, mask.height - 1)
-    ImageDraw.Draw(mask).rounded_rectangle(box, radius * fine, fill=255)
-    return mask.resize(size, Image.Resampling.LANCZOS)
 
 
 def _colour(image: RankedImage) -> str:
@@ -202,46 +164,26 @@ def _lines(place: int, image: RankedImage) -> list[str]:
 
 def _draw_header(draw: ImageDraw.ImageDraw, width: int, title: str, subtitle: str, colours: set[str]) -> None:
     """Write title and subtitle, and at the right what the frames of these colours mean."""
-    x = float(width - _MARGIN)
     legend = [("another identity", _WRONG), ("same identity", _RIGHT), ("query", _QUERY)]
     if _UNKNOWN in colours:
         legend = [entry for entry in legend if entry[1] in (*colours, _QUERY)]
         legend.insert(0, ("gallery", _UNKNOWN))
-    for name, colour in legend:
-        x -= draw.textlength(name, font=_font(13))
-        draw.text((x, 24), name, fill=_INK, font=_font(13))
-        x -= 20
-        draw.rounded_rectangle((x, 26, x + 13, 39), 4, outline=colour, width=3)
-        x -= 18
-    draw.text((_MARGIN, 20), _shorten(draw, title, x - 2 * _MARGIN, _font(22)), fill=_INK, font=_font(22))
-    draw.text((_MARGIN, 48), subtitle, fill=_FAINT, font=_font(13))
+    x = draw_legend(draw, width - _MARGIN, 24, legend)
+    draw.text((_MARGIN, 20), shorten(draw, title, x - 2 * _MARGIN, font(22)), fill=INK, font=font(22))
+    draw.text((_MARGIN, 48), subtitle, fill=FAINT, font=font(13))
 
 
 def _draw_caption(draw: ImageDraw.ImageDraw, x: int, y: int, lines: Sequence[str], colour: str) -> None:
     """Write centred lines below (x, y): the first in `colour`, the others pale."""
     for number, line in enumerate(lines):
         font = _caption_font(number)
-        draw.text((x, y + 4 + number * _LINE), line, fill=_FAINT if number else colour, font=font, anchor="ma")
+        draw.text((x, y + 4 + number * _LINE), line, fill=FAINT if number else colour, font=font, anchor="ma")
 
 
 def _caption_font(number: int) -> Font:
-    return _font(14 if number == 0 else 12)
+    return font(14 if number == 0 else 12)
 
 
 def _fit(draw: ImageDraw.ImageDraw, lines: Sequence[str], width: int) -> list[str]:
     """Return the lines of a caption, those wider than `width` pixels shortened."""
-    return [_shorten(draw, line, width, _caption_font(number)) for number, line in enumerate(lines)]
-
-
-def _shorten(draw: ImageDraw.ImageDraw, text: str, width: float, font: Font) -> str:
-    """Return `text` without its middle, if it is wider than `width` pixels: names of files differ at both ends."""
-    short, kept = text, len(text)
-    while draw.textlength(short, font=font) > width and kept > 2:
-        kept -= 1
-        short = f"{text[: (kept + 1) // 2]}…{text[len(text) - kept // 2 :]}"
-    return short
-
-
-@lru_cache(maxsize=8)
-def _font(size: int) -> Font:
-    return ImageFont.load_default(size)
+    return [shorten(draw, line, width, _caption_font(number)) for number, line in enumerate(lines)]

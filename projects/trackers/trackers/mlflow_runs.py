@@ -4,13 +4,14 @@ import importlib
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from steploop.config import CfgNode
+from steploop.config.nested import leaves
 
 from .tracker import Tracker
 
@@ -52,7 +53,7 @@ class MLflowWriter(Tracker):
         if run_id is None:
             run = self._client.create_run(self._experiment(folder), run_name=self.run_name)
             run_id = str(run.info.run_id)
-            params = [self._entities.Param(key, str(value)) for key, value in _dotted(self.cfg.to_dict())]
+            params = [self._entities.Param(key, str(value)) for key, value in leaves(self.cfg)]
             self._client.log_batch(run_id, params=params)
         else:
             self._client.update_run(run_id, status="RUNNING")
@@ -86,11 +87,3 @@ class MLflowWriter(Tracker):
 
 def _name(name: str) -> str:
     return _NOT_IN_A_NAME.sub("_", name)
-
-
-def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _dotted(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value

@@ -136,6 +136,22 @@ def files_of(pid):
     return [path.name for path in Path("/dev/shm").iterdir() if f"torch_{pid}_" in path.name]
 
 
+def test_images_of_several_shapes():
+    shapes = {"a": (3, 4, 5), "b": (3, 9, 2), "a clip": (2, 3, 4, 4), "too much": (3, 200, 200)}
+    kept = ImageCache(shapes, list(shapes.values()), 0.01)
+    assert kept.capacity == 3 and kept.nbytes == 8 * (1 + 8 + 1 + 7 + 1 + 12)
+    made = {key: torch.randint(0, 256, shape, dtype=torch.uint8) for key, shape in shapes.items()}
+    for _ in range(2):
+        for key, image in made.items():
+            assert torch.equal(kept.get(key, lambda image=image: image), image)
+    assert torch.equal(kept.get("b", lambda: pytest.fail("it is kept")), made["b"])
+    other = ImageCache(shapes, list(shapes.values()), 0.01)
+    with pytest.raises(ValueError, match=r"uint8 \(3, 9, 2\) to keep, got torch.uint8 \(3, 4, 5\)"):
+        other.get("b", lambda: made["a"])
+    with pytest.raises(ValueError, match="one for each of the 4 images; got 1"):
+        ImageCache(shapes, [(3, 4, 5)], 0.01)
+
+
 def test_nothing_is_left_of_the_memory():
     def held():
         maps = [line for line in Path("/proc/self/maps").read_text().splitlines() if "/torch_" in line]

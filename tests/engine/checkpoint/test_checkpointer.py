@@ -236,7 +236,7 @@ def test_weights_put_beside_a_new_run_are_not_resumed(tmp_path):
 def test_files_but_none_valid_is_an_error(tmp_path):
     make(tmp_path).save("model_0000004", iteration=4)
     flip(tmp_path / "model_0000004.pth")
-    with pytest.raises(NoValidCheckpoint, match="model_0000004.pth.*start anew"):
+    with pytest.raises(NoValidCheckpoint, match="model_0000004.pth.*start again"):
         make(tmp_path).resume_or_load("")
     with pytest.raises(DamagedCheckpoint):
         make(tmp_path).load(tmp_path / "model_0000004.pth")

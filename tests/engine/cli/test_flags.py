@@ -159,3 +159,10 @@ def test_a_deterministic_run_names_the_operation_that_is_not(monkeypatch, tmp_pa
         torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = benchmark, deterministic
         close_logger()
         let_go(tmp_path)
+
+
+def test_a_trial_that_a_launcher_starts_again_does_not_go_on_from_an_earlier_trial(start, monkeypatch):
+    start("--fast-dev-run 2")
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    trainer = start("--fast-dev-run 2")
+    assert (trainer.start_iter, trainer.iter) == (0, 2)

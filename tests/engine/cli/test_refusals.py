@@ -62,7 +62,7 @@ def test_a_negative_rate_names_its_key(tmp_path, key):
 
 
 def test_what_an_optimizer_refuses_names_the_keys(tmp_path):
-    with pytest.raises(ValueError, match="SOLVER.OPT Adam refuses its options: Invalid beta"):
+    with pytest.raises(ValueError, match="SOLVER.OPT Adam rejects its options: Invalid beta"):
         TinyTrainer(tiny_cfg(tmp_path, "SOLVER.OPT", "Adam", "SOLVER.OPT_ARGS.betas", "(2.0, 0.9)"))
 
 

@@ -82,5 +82,5 @@ def test_wrong_arguments(command, capsys, args, message):
 def test_an_unknown_key_names_its_line(tmp_path):
     file = tmp_path / "x.yaml"
     file.write_text("MODEL:\n  ANYTHING: 1\nSOLVER:\n  BAS_LR: 0.1\n")
-    with pytest.raises(KeyError, match=r"x.yaml:4: unknown key SOLVER.BAS_LR; did you mean SOLVER.BASE_LR"):
+    with pytest.raises(KeyError, match=r"x.yaml:4: unknown key 'SOLVER.BAS_LR'; did you mean 'SOLVER.BASE_LR'"):
         read_config(str(file), [])

@@ -114,7 +114,7 @@ def test_what_changed_in_the_config_is_told_on_resume(tmp_path):
     default_setup(tiny_cfg(tmp_path), tiny_args())
     (tmp_path / "last_checkpoint").write_text("model_final.pth")
     default_setup(tiny_cfg(tmp_path, "SOLVER.BASE_LR", 0.25), tiny_args(resume=True))
-    log = (tmp_path / "log.txt").read_text().split("Changed in the config since:")[1].split("Config:")[0]
+    log = (tmp_path / "log.txt").read_text().split("Changed in the config since:")[1].split("Config, where")[0]
     assert "SOLVER.BASE_LR" in log and "0.001" in log and "0.25" in log
     assert "MAX_ITER" not in log
 

@@ -36,10 +36,12 @@ def test_everything_in_epochs_becomes_iterations(log):
         MAX_EPOCH=120, STEPS=(40, 90), CHECKPOINT_PERIOD=30, WARMUP_EPOCHS=0.5, DELAY_EPOCHS=30.0, WARMUP_ITERS=0
     )
     cfg.TEST.EVAL_PERIOD, cfg.TEST.LOSS_PERIOD = 10, 1
+    cfg.SOLVER.SAVE_POINTS = (20, 40)
     cfg.freeze()
     after = epochs_to_iterations(cfg, 187.5)
     solver = after.SOLVER
     assert (solver.MAX_ITER, solver.STEPS, solver.WARMUP_ITERS, solver.DELAY_ITERS) == (22500, (7500, 16875), 94, 5625)
+    assert solver.SAVE_POINTS == (3750, 7500)
     assert (solver.CHECKPOINT_PERIOD, after.TEST.EVAL_PERIOD, after.TEST.LOSS_PERIOD) == (5625, 1875, 188)
     assert (solver.MAX_EPOCH, solver.WARMUP_EPOCHS, solver.DELAY_EPOCHS) == (0, 0.0, 0.0)
     assert after.is_frozen() and cfg.SOLVER.MAX_EPOCH == 120

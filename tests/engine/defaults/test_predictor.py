@@ -4,6 +4,7 @@ from torch import nn
 
 from steploop.config import get_cfg
 from steploop.engine import Checkpointer, DefaultPredictor, DefaultTrainer
+from steploop.modeling import add_backbone_config
 
 
 class Scale(nn.Module):
@@ -40,6 +41,7 @@ class Predictor(DefaultPredictor):
 
 def config(weights="", **overrides):
     cfg = get_cfg()
+    add_backbone_config(cfg)
     cfg.MODEL.SIZE = 0
     cfg.MODEL.WEIGHTS = str(weights)
     cfg.TEST.IMS_PER_BATCH = 2

@@ -9,13 +9,16 @@ from torch import nn
 
 from steploop.config import get_cfg
 from steploop.engine.evaluation import evaluator as module
+from steploop.engine.evaluation import results as results_module
 from steploop.engine.evaluation.evaluator import (
     DatasetEvaluator,
     DatasetEvaluators,
-    flatten_results_dict,
-    format_results,
     inference_context,
     inference_on_dataset,
+)
+from steploop.engine.evaluation.results import (
+    flatten_results_dict,
+    format_results,
     print_csv_format,
     verify_results,
 )
@@ -150,7 +153,7 @@ def test_no_bar_in_a_file(monkeypatch):
 
 def test_results_in_lines_and_as_table(caplog):
     results = OrderedDict(market=OrderedDict([("Rank-1", 91.25), ("mAP", 77.0)]), duke={"mAP": 60.0}, speed=3)
-    with caplog.at_level(logging.INFO, module.__name__):
+    with caplog.at_level(logging.INFO, results_module.__name__):
         print_csv_format(results)
     assert caplog.messages[1:4] == ["copypaste: Task: market", "copypaste: Rank-1,mAP", "copypaste: 91.2500,77.0000"]
     assert caplog.messages[-1] == "copypaste: speed=3"

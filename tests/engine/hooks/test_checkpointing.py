@@ -60,7 +60,7 @@ def test_an_unknown_metric_is_a_warning_that_lists_the_known(caplog):
     trainer = tiny_trainer()
     trainer.register_hooks([BestCheckpointer(0, RecordingCheckpointer(), "typo")])
     trainer.train(0, 2)
-    assert "no metric 'typo'; recorded so far: data_time, total_loss" in caplog.text
+    assert "unknown metric 'typo'. Known: data_time, total_loss" in caplog.text
 
 
 def test_an_unknown_mode_is_an_error():
@@ -99,6 +99,54 @@ def test_a_stopped_run_is_saved_where_it_stands_and_goes_on_from_there(tmp_path)
     again, checkpointer = saving_trainer(tmp_path)
     checkpointer.resume_or_load("")
     assert again.iter == 3
+
+
+def test_save_points_are_never_deleted(tmp_path):
+    trainer = TinyTrainer(
+        tiny_cfg(
+            tmp_path,
+            *("SOLVER.MAX_ITER", 9, "SOLVER.CHECKPOINT_PERIOD", 2, "SOLVER.CHECKPOINT_MAX_TO_KEEP", 1),
+            *("SOLVER.SAVE_POINTS", "(3, 4)", "LOG_PERIOD", 20),
+        )
+    )
+    read_at = []
+    trainer.register_hooks(
+        [hooks.CallbackHook(after_step=lambda trainer: read_at.append(trainer._reader.next_reading))]
+    )
+    trainer.train()
+    kept = ["model_kept_0000002.pth", "model_kept_0000003.pth"]
+    assert [name for name in names(tmp_path) if "_kept_" in name] == kept
+    assert "model_0000003.pth" not in names(tmp_path)
+    assert len([name for name in names(tmp_path) if name.startswith("model_000")]) == 1
+    assert read_checkpoint(tmp_path / kept[0])["iteration"] == 2
+    assert read_at[1:3] == [2, 3]  # a loss that is not finite is found before a save
+
+
+def test_a_run_goes_on_from_a_save_point(tmp_path):
+    overrides = ("SOLVER.MAX_ITER", 9, "SOLVER.CHECKPOINT_PERIOD", 0, "SOLVER.SAVE_POINTS", "(3,)")
+    trainer = TinyTrainer(tiny_cfg(tmp_path, *overrides))
+
+    def fail(trainer):
+        if trainer.iter == 5:
+            raise RuntimeError
+
+    trainer.register_hooks([hooks.CallbackHook(before_step=fail)])
+    with pytest.raises(RuntimeError):
+        trainer.train()
+    resumed = TinyTrainer(tiny_cfg(tmp_path, *overrides))
+    resumed.resume_or_load()
+    assert resumed.start_iter == 3
+
+
+def test_a_save_point_is_a_number_of_steps():
+    with pytest.raises(ValueError, match="save points are numbers of steps"):
+        PeriodicCheckpointer(RecordingCheckpointerWithCallbacks(), 0, save_points=(0,))
+
+
+class RecordingCheckpointerWithCallbacks(RecordingCheckpointer):
+    def __init__(self):
+        super().__init__()
+        self.after_durable = []
 
 
 def test_a_failed_run_saves_nothing_of_its_last_step(tmp_path):
@@ -218,7 +266,7 @@ def test_an_unknown_metric_is_told_the_nearest(caplog):
         [hooks.EvalHook(2, lambda: {"set/mAP": 1.0}), BestCheckpointer(2, RecordingCheckpointer(), "set/map")]
     )
     trainer.train(0, 2)
-    assert "Did you mean 'set/mAP'?" in caplog.text
+    assert "did you mean 'set/mAP'?" in caplog.text
 
 
 def test_a_metric_that_is_measured_at_the_last_step_is_in_its_checkpoint(tmp_path):

@@ -54,7 +54,7 @@ def test_a_metric_that_is_missing_is_told_and_does_not_count(caplog):
     trainer.register_hooks([EarlyStopping(2, "typo", patience=1)])
     trainer.train(0, 6)
     assert trainer.iter == 6
-    assert "EarlyStopping found no metric 'typo'; recorded so far: data_time, total_loss" in caplog.text
+    assert "EarlyStopping: unknown metric 'typo'. Known: data_time, total_loss" in caplog.text
 
 
 def test_a_second_training_starts_anew():

@@ -1,6 +1,11 @@
-import pytest
+import math
+from unittest import mock
 
-from steploop.engine import hooks
+import numpy as np
+import pytest
+import torch
+
+from steploop.engine import Checkpointer, hooks
 from tiny import tiny_trainer
 
 
@@ -66,9 +71,49 @@ def test_results_are_flattened_and_not_smoothed():
     assert trainer.storage.smoothing_hints()["set/mAP"] is False
 
 
-@pytest.mark.parametrize("result, error", [({"a": "high"}, ValueError), ([1], TypeError)])
-def test_a_result_that_is_no_number_is_named(result, error):
+def test_what_is_no_number_is_named_and_the_other_figures_are_kept(caplog):
+    odd = {"text": "79.1,80.2", "none": None, "list": [0.1], "array": np.array([0.1, 0.2]), "tensor": torch.ones(2)}
+    numbers = {"AP": 0.5, "numpy": np.float32(0.5), "0-d": torch.tensor(0.5), "bool": True}
     trainer = tiny_trainer()
-    trainer.register_hooks([hooks.EvalHook(0, lambda: result)])
-    with pytest.raises(error, match="an evaluation returns"):
+    trainer.register_hooks([hooks.EvalHook(0, lambda: {"set": {**odd, "inner": numbers}})])
+    trainer.train(0, 3)
+    recorded = {name: value for name, (value, _) in trainer.storage.latest().items() if name.startswith("set/")}
+    assert recorded == {f"set/inner/{name}": float(value) for name, value in numbers.items()}
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert [any(f"'set/{name}'" in text for text in warnings) for name in odd] == [True] * len(odd)
+
+
+def test_an_evaluation_that_returns_no_dict():
+    trainer = tiny_trainer()
+    trainer.register_hooks([hooks.EvalHook(0, lambda: [1])])
+    with pytest.raises(TypeError, match="an evaluation returns a dict"):
         trainer.train(0, 1)
+
+
+@pytest.mark.parametrize(
+    "mode, values, saved", [("max", [0.3, 0.4, 0.35, 0.5], 3), ("min", [1.0, 0.8, 0.9, 0.9], 2),
+                            ("min", [math.nan, 0.8, 0.9, 0.9], 1)]
+)  # fmt: skip
+def test_evaluations_and_the_best_as_users_of_detectron2_expect(tmp_path, mode, values, saved):
+    """How often a checkpoint with the best metric is saved, where the hooks are registered by hand."""
+    metrics = iter(values)
+    trainer = tiny_trainer()
+    checkpointer = Checkpointer(trainer.model, str(tmp_path), trainer=trainer)
+    trainer.register_hooks(
+        [
+            hooks.EvalHook(10, lambda: {"metric": next(metrics)}, eval_after_train=False),
+            hooks.BestCheckpointer(10, checkpointer, "metric", mode=mode),
+        ]
+    )
+    with mock.patch.object(checkpointer, "save") as save:
+        trainer.train(0, 40)
+    assert save.call_count == saved
+
+
+@pytest.mark.parametrize("max_iter, period, calls", [(30, 15, 2), (31, 15, 3), (20, 0, 1)])
+def test_the_number_of_evaluations_as_users_of_detectron2_expect(max_iter, period, calls):
+    evaluate = mock.Mock(return_value={})
+    trainer = tiny_trainer()
+    trainer.register_hooks([hooks.EvalHook(period, evaluate)])
+    trainer.train(0, max_iter)
+    assert evaluate.call_count == calls

@@ -118,7 +118,7 @@ def test_parts_of_modules_and_zero_steps():
     assert seen == [{"backbone", "heads"}]
 
 
-@pytest.mark.parametrize("name, hint", [("backbne", "did you mean 'backbone'"), ("", "at the top it has backbone")])
+@pytest.mark.parametrize("name, hint", [("backbne", "did you mean 'backbone'"), ("", "Known: backbone")])
 def test_a_name_that_no_module_has(name, hint):
     with pytest.raises(ValueError, match=hint):
         LayerFreeze(Two(), [name], 3)
@@ -143,7 +143,7 @@ def test_ddp_looks_for_unused_parameters_where_some_are_frozen(tmp_path):
 
 
 def test_an_unknown_layer_in_the_config(tmp_path):
-    with pytest.raises(ValueError, match=r"no module 'layer' to freeze \(MODEL.FREEZE_LAYERS\); did you mean 'layers'"):
+    with pytest.raises(ValueError, match="FREEZE_LAYERS: unknown module of ExactModel 'layer'; did you mean 'layers'"):
         ExactTrainer(tiny_cfg(tmp_path, "MODEL.FREEZE_LAYERS", "['layer']", "SOLVER.FREEZE_ITERS", 1))
 
 

@@ -79,7 +79,11 @@ def test_a_second_schedule_starts_from_the_first_value():
     "solver, error, message",
     [
         ({"MOMENTUM_SCHEDULE": "OneCycel"}, KeyError, "did you mean 'OneCycle'"),
-        ({"MOMENTUM_SCHEDULE": "x"}, KeyError, "SOLVER.MOMENTUM_SCHEDULE is one of Linear, Cosine, OneCycle, got 'x'"),
+        (
+            {"MOMENTUM_SCHEDULE": "x"},
+            KeyError,
+            "MOMENTUM_SCHEDULE: unknown name 'x'. Known: Linear, Cosine, One",
+        ),
         ({"MOMENTUM_SCHEDULE": "Linear", "MOMENTUM_END": 1.0}, ValueError, r"MOMENTUM_END\) is in \[0, 1\), got 1.0"),
         ({"MOMENTUM_SCHEDULE": "Linear", "OPT": "Adagrad"}, ValueError, "Adagrad has no momentum"),
     ],

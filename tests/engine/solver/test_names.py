@@ -10,4 +10,4 @@ def test_a_name_is_looked_up():
 def test_an_unknown_name_is_an_error_that_lists_the_known_and_the_nearest():
     with pytest.raises(KeyError) as error:
         look_up("A.B", "onee", {"one": 1, "two": 2})
-    assert str(error.value) == "A.B is one of one, two, got 'onee'; did you mean 'one'?"
+    assert str(error.value) == "A.B: unknown name 'onee'; did you mean 'one'? Known: one, two"

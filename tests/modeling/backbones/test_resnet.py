@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from steploop.config import get_cfg
-from steploop.modeling import IBN, FrozenBatchNorm2d, ResNet, build_backbone
+from steploop.modeling import IBN, FrozenBatchNorm2d, ResNet, add_backbone_config, build_backbone
 
 LAYERS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 
@@ -182,7 +182,7 @@ def test_convolutions_start_with_the_variance_that_rectifiers_need():
 @pytest.mark.parametrize(
     "wrong, match",
     [
-        ({"depth": 20}, "depth must be one of 18, 34, 50, 101, got 20"),
+        ({"depth": 20}, "depth must be one of 18, 34, 50, 101, 152, got 20"),
         ({"last_stride": 3}, "last_stride"),
         ({"stem": "tiny"}, "'imagenet', 'small', got 'tiny'"),
         ({"stem_pool": "floor"}, "stem_pool"),
@@ -201,6 +201,7 @@ def test_wrong_arguments_are_named(wrong, match):
 
 def test_every_key_of_the_config_arrives():
     cfg = get_cfg()
+    add_backbone_config(cfg)
     keys = {"DEPTH": 34, "WIDTH": 4, "LAST_STRIDE": 1, "STEM_POOL": "ceil", "WITH_IBN": True, "NORM": "GN"}
     for key, value in keys.items():
         cfg.MODEL.BACKBONE[key] = value
@@ -213,6 +214,7 @@ def test_every_key_of_the_config_arrives():
 
 def test_the_keys_that_detection_adds_arrive():
     cfg = get_cfg()
+    add_backbone_config(cfg)
     keys = {"DEPTH": 50, "WIDTH": 4, "STYLE": "caffe", "OUT_FEATURES": ["res2", "res4"]}
     keys |= {"FROZEN_STAGES": 1, "NORM_EVAL": True, "ZERO_INIT_RESIDUAL": True}
     for key, value in keys.items():
@@ -232,6 +234,7 @@ def test_the_keys_that_detection_adds_arrive():
 @pytest.mark.parametrize("key, value", [("FROZEN_STAGES", 0), ("NORM_EVAL", True)])
 def test_freezing_random_weights_is_warned_about(key, value, caplog):
     cfg = get_cfg()
+    add_backbone_config(cfg)
     cfg.MODEL.BACKBONE.DEPTH, cfg.MODEL.BACKBONE.WIDTH = 18, 4
     cfg.MODEL.BACKBONE[key] = value
     build_backbone(cfg)

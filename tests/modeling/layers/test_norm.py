@@ -3,6 +3,7 @@ import torch
 from torch import nn
 
 from steploop.modeling import IBN, FrozenBatchNorm2d, get_norm
+from steploop.modeling.layers.norm import GhostBatchNorm2d
 
 
 @pytest.mark.parametrize("norm", ["BN", "SyncBN", "FrozenBN", "GN", "IBN"])
@@ -13,7 +14,7 @@ def test_every_norm_keeps_the_shape_for_any_number_of_channels(norm, channels):
 
 
 def test_an_unknown_norm_names_the_known_ones():
-    with pytest.raises(ValueError, match="'LN'.*BN, SyncBN, FrozenBN, GN"):
+    with pytest.raises(ValueError, match="'LN'.*BN, SyncBN, FrozenBN, GhostBN, GN"):
         get_norm("LN", 4)
 
 
@@ -52,3 +53,18 @@ def test_ibn_normalises_the_first_half_by_image_and_the_rest_by_batch():
     torch.testing.assert_close(y[:, 2:].mean((0, 2, 3)), torch.zeros(3), atol=1e-4, rtol=0)
     assert isinstance(norm.IN, nn.InstanceNorm2d)
     assert isinstance(IBN(4, "GN").BN, nn.GroupNorm)
+
+
+def test_ghost_normalisation_sees_parts_of_a_batch():
+    ghost, plain = GhostBatchNorm2d(3, num_splits=2), torch.nn.BatchNorm2d(3)
+    x = torch.randn(4, 3, 5, 2)
+    torch.testing.assert_close(ghost(x), torch.cat([torch.nn.BatchNorm2d(3)(part) for part in x.chunk(2)]))
+    means = [part.mean(dim=(0, 2, 3)) for part in x.chunk(2)]
+    variances = [part.transpose(0, 1).flatten(1).var(dim=1) for part in x.chunk(2)]
+    torch.testing.assert_close(ghost.running_mean, 0.1 * sum(means) / 2)
+    torch.testing.assert_close(ghost.running_var, 0.9 + 0.1 * sum(variances) / 2)
+    plain.load_state_dict(ghost.state_dict())
+    torch.testing.assert_close(ghost.eval()(x), plain.eval()(x))
+    torch.testing.assert_close(get_norm("GhostBN", 3)(x), torch.nn.BatchNorm2d(3)(x))
+    with pytest.raises(ValueError, match="a batch of 3 cannot be split into 2"):
+        ghost.train()(x[:3])

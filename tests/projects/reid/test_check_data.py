@@ -44,7 +44,7 @@ def test_a_wrong_name_is_one_line(tmp_path):
     write_market(tmp_path / "market")
     done = check("markt", root=tmp_path)
     assert done.returncode == 1 and done.stdout == ""
-    assert done.stderr.startswith("error: no data set 'markt'") and "Did you mean 'market'?" in done.stderr
+    assert done.stderr.startswith("error: unknown data set 'markt'; did you mean 'market'?")
     assert "Traceback" not in done.stderr
 
 

@@ -121,8 +121,8 @@ def test_no_picture_if_none_is_wanted(tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "error", "message"),
     [
-        ({"DATASETS__TEST": ("market", "nowhere")}, FileNotFoundError, "no data set 'nowhere'"),
-        ({"DATASETS__TRAIN": ("markt",)}, FileNotFoundError, "Did you mean 'market'"),
+        ({"DATASETS__TEST": ("market", "nowhere")}, FileNotFoundError, "unknown data set 'nowhere'"),
+        ({"DATASETS__TRAIN": ("markt",)}, FileNotFoundError, "did you mean 'market'"),
         ({"DATASETS__TRAIN": ()}, ValueError, "DATASETS.TRAIN is empty"),
         ({"DATASETS__VAL": ("market",)}, ValueError, "DATASETS.VAL cannot be measured here"),
         ({"TEST__METRIC": "cosin"}, ValueError, "unknown metric 'cosin': choose one of cosine, euclidean"),
@@ -160,3 +160,23 @@ def test_the_number_of_classes_is_filled_in(tmp_path):
     assert with_num_classes(tiny_reid_cfg(tmp_path, INPUT__TURNS=4)).MODEL.HEADS.NUM_CLASSES == 16
     given = tiny_reid_cfg(tmp_path, MODEL__HEADS__NUM_CLASSES=7)
     assert with_num_classes(given) is given
+
+
+def test_each_data_set_is_read_once_before_the_first_step(tmp_path, root):
+    reads = []
+
+    def read(name):
+        reads.append(name)
+        return get_dataset(f"{root}/market")
+
+    for name in ("first", "second"):
+        DatasetCatalog.register(name, lambda name=name: read(name))
+    try:
+        cfg = tiny_reid_cfg(tmp_path, ("first",), DATASETS__TEST=("first", "second"))
+        trainer = ReidTrainer(cfg)
+        assert reads == ["first", "second"]
+        trainer.build_test_loader(cfg, "first")  # later it is read again: a folder may have changed
+        assert len(reads) == 3
+    finally:
+        DatasetCatalog.remove("first")
+        DatasetCatalog.remove("second")

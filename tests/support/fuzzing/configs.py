@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from steploop.config import CfgNode, ConfigError, UnknownKeyError, WrongTypeError, diff_configs, get_cfg
+from steploop.modeling import add_backbone_config
 
 from .harness import Kind
 from .mutations import mutate_bytes, mutate_text, odd_text, pick
 
 SCHEMA = get_cfg()
+add_backbone_config(SCHEMA)
 SEED = """\
 # a comment
 _BASE_: base.yaml

@@ -98,7 +98,7 @@ class RandomResizedCrop:
 
     def draw(self, width: int, height: int, rng: np.random.Generator) -> Box:
         """Return (left, top, right, bottom): the first of 10 draws that fits, else the centred square."""
-        low, high = map(math.log, self.aspect_ratio_range)
+        low, high = (math.log(ratio) for ratio in self.aspect_ratio_range)
         ratios = np.exp(rng.uniform(low, high, 10))
         areas = rng.uniform(self.area_range[0], self.area_range[1], 10) * width * height
         for area, ratio in zip(areas, ratios):

@@ -119,8 +119,8 @@ def _read(kind: str, rest: dict[str, Any], multi_class: bool, classes: Sequence[
     prefix = _place(rest.pop("data_prefix", None) or "")
     if kind == "SyntheticActions":
         folder = generate_actions(datasets_root() / NAME)
-        names, split = read_classes(folder / "classes.txt"), _split(rest.pop("split", "train"))
-        return read_list(folder / f"{split}.txt", str(folder), frames=True)._replace(classes=names)
+        names, listed = read_classes(folder / "classes.txt"), folder / f"{_split(rest.pop('split', 'train'))}.txt"
+        return read_list(listed, str(folder), frames=True)._replace(classes=names)
     if kind == "ClassFolderDataset":
         return read_class_folders(prefix, classes)
     path = _place(rest.pop("ann_file"))

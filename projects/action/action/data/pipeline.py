@@ -71,7 +71,7 @@ class Pipeline:
     @property
     def num_crops(self) -> int:
         """Cut-outs of each frame."""
-        crops: dict[Any, int] = {ThreeCrop: 3, TenCrop: 10}
+        crops: dict[type, int] = {ThreeCrop: 3, TenCrop: 10}
         return next((crops[type(step)] for step in self.transforms if type(step) in crops), 1)
 
     @property

@@ -296,7 +296,7 @@ def _check_annotation(
 def _is_number(value: object) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return math.isfinite(value) and abs(value) < 1e12
+    return abs(value) < 10**12 and math.isfinite(value)
 
 
 def _counted(counts: Mapping[str, int]) -> str:

@@ -7,7 +7,7 @@ from .build import (
     build_test_transforms,
     build_train_transforms,
 )
-from .dataset import ReidDataset, get_dataset, get_train_dataset, merge_train
+from .dataset import ReidDataset, each_dataset_read_once, get_dataset, get_train_dataset, merge_train
 from .identity_sampler import IdentitySampler
 from .items import ReidItem
 from .market1501 import read_market1501
@@ -22,6 +22,7 @@ __all__ = [
     "build_reid_train_loader",
     "build_test_transforms",
     "build_train_transforms",
+    "each_dataset_read_once",
     "generate_pedestrians",
     "get_dataset",
     "get_train_dataset",

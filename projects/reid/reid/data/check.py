@@ -3,10 +3,12 @@
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
-from steploop.data import DatasetCatalog, read_image
+from steploop.data import DatasetCatalog, files_below, read_image
 
 from .dataset import get_dataset
 from .items import ReidItem
@@ -17,6 +19,11 @@ from .sources import find_source, read_subsets
 SUBSETS = ("train", "query", "gallery")
 # An image is odd if it is that much smaller or narrower than the typical one.
 _ODD_AREA, _ODD_RATIO = 16.0, 3.0
+
+_UNREAD = (
+    "pictures in the folder are not read, for their format or their place: convert them to .jpg or .png, or move them "
+    "to where the layout of the data set has its images"
+)
 
 # What equal images may mean, and what to do about it.
 _COPIES = {
@@ -59,6 +66,8 @@ def check_dataset(name: str, progress: Progress = iter) -> Report:
         _without_match(subsets),
         _alone(subsets),
         _odd_sizes(sizes),
+        _unread(name, subsets),
+        _refused(name, subsets),
     ]
     findings = sorted((finding for finding in found if finding), key=lambda finding: not finding.is_problem)
     return Report(name, subsets, sizes, findings)
@@ -135,6 +144,29 @@ def _alone(subsets: Mapping[str, Sequence[ReidItem]]) -> Finding | None:
         "learn from; add images of them, or leave them out"
     )
     return _finding("single image", False, single, text)
+
+
+def _unread(name: str, subsets: Mapping[str, Sequence[ReidItem]]) -> Finding | None:
+    """Return the pictures below a folder data set that no run reads."""
+    folder = Path(name).expanduser()
+    if name in DatasetCatalog or not folder.is_dir():
+        return None
+    Image.init()
+    read = {item.img_path for items in subsets.values() for item in items}
+    pictures = (path for path in files_below(folder) if path.suffix.lower() in Image.EXTENSION)
+    return _finding("unread", True, [str(path) for path in pictures if str(path) not in read], _UNREAD)
+
+
+def _refused(name: str, subsets: Mapping[str, Sequence[ReidItem]]) -> Finding | None:
+    """Return what a training says to this data set before its first step."""
+    try:
+        dataset = get_dataset(name)
+        for subset in SUBSETS:
+            if subsets[subset]:
+                dataset.require(subset)
+    except (ValueError, FileNotFoundError) as error:
+        return Finding("refused", True, 1, f"a training refuses this data set: {error}", ())
+    return None
 
 
 def _odd_sizes(sizes: dict[str, tuple[int, int]]) -> Finding | None:

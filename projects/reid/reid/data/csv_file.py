@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from steploop.config.errors import nearest
+from steploop.config.errors import unknown
 
 from .labelled import SPLITS, Labelled, Subsets, make_subsets
 
@@ -99,11 +99,6 @@ def _labelled(row: dict[str, str], file: Path, line: int) -> Labelled:
             raise ValueError(f"{file}, line {line}: the {column} is empty")
     split = row.get("split", "").lower() or None
     if split not in (None, *SPLITS):
-        close = nearest(split, SPLITS)
-        raise ValueError(
-            f"{file}, line {line}: unknown split {row['split']!r}"
-            + (f" (did you mean {close!r}?)" if close else "")
-            + f"; known are {', '.join(SPLITS)}"
-        )
+        raise ValueError(f"{file}, line {line}: {unknown('split', split, SPLITS)}")
     # Joined with an absolute path, the folder falls away.
     return Labelled(str(file.parent / row["path"]), row["identity"], row.get("camera") or None, split)

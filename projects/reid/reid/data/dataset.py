@@ -1,15 +1,19 @@
 """A re-ID data set: its three subsets, and where it comes from."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from tabulate import tabulate
 
-from steploop.config.errors import nearest
+from steploop.config.errors import unknown
 from steploop.data import DatasetCatalog, datasets_root
 
 from .items import ReidItem
 from .sources import find_source, read_subsets
+
+_KEPT: ContextVar[dict[str, "ReidDataset"] | None] = ContextVar("kept data sets", default=None)
 
 
 @dataclass
@@ -76,6 +80,29 @@ def get_dataset(name: str) -> ReidDataset:
         ValueError: if it has no images, or does not tell their identities, cameras and subsets.
         TypeError: if the registered function returns something else.
     """
+    kept = _KEPT.get()
+    if kept is None:
+        return _read_dataset(name)
+    if name not in kept:
+        kept[name] = _read_dataset(name)
+    return kept[name]
+
+
+@contextmanager
+def each_dataset_read_once() -> Iterator[None]:
+    """Let `get_dataset` return the same object for the same name inside the context, in place of reading it again.
+
+    Building a trainer asks for a data set five times: for its table, its test loader, its evaluator, the number of
+    identities and the training loader.
+    """
+    token = _KEPT.set({})
+    try:
+        yield
+    finally:
+        _KEPT.reset(token)
+
+
+def _read_dataset(name: str) -> ReidDataset:
     if name in DatasetCatalog:
         dataset = DatasetCatalog.get(name)
         if not isinstance(dataset, ReidDataset):
@@ -146,11 +173,9 @@ def _explain_unknown(name: str) -> str:
     root = datasets_root()
     # A hidden folder is a data set that is just being made.
     folders = sorted(p.name for p in root.iterdir() if p.is_dir() and p.name[0] != ".") if root.is_dir() else []
-    close = nearest(name, [*folders, *DatasetCatalog.list()])
+    missing = "" if root.is_dir() else f" (the folder {root} does not exist)"
     return (
-        f"no data set {name!r}: there is no folder {root / name}, none is registered by that name, and it is no path. "
-        + (f"Did you mean {close!r}? " if close else "")
-        + (f"Folders in {root}: {folders}. " if root.is_dir() else f"The folder {root} does not exist. ")
-        + f"Registered: {DatasetCatalog.list()}. Set $STEPLOOP_DATASETS to the folder that holds the data sets, "
-        "or give the path of a folder or a .csv file."
+        f"{unknown('data set', name, [*folders, *DatasetCatalog.list()])}. There is no folder {root / name}{missing}, "
+        "none is registered by that name, and it is no path. Set $STEPLOOP_DATASETS to the folder that holds the data "
+        "sets, or give the path of a folder or a .csv file."
     )

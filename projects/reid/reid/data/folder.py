@@ -1,13 +1,13 @@
 """Reads a folder that has a subfolder for each identity."""
 
 import logging
-import os
 import re
 from pathlib import Path
 
+from steploop.data import IMAGE_SUFFIXES, files_below
+
 from .labelled import SPLITS, Labelled, Subsets, make_subsets
 
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"}
 _CAMERA = re.compile(r"(?<![a-z0-9])(?:c|cam|camera)[ _-]?([0-9]{1,3})(?:s[0-9]+)?(?![a-z0-9])", re.IGNORECASE)
 _LAYOUT = (
     "expected a subfolder for each identity with its images (<identity>/<image>), or such folders in train/, query/ "
@@ -65,11 +65,11 @@ def _read_identities(folder: Path, split: str | None) -> list[Labelled]:
         for path in paths:
             camera = camera_of(path.relative_to(identity).with_suffix("").as_posix())
             images.append(Labelled(str(path), identity.name, camera, split))
-    loose = [entry for entry in folder.iterdir() if entry.suffix.lower() in _SUFFIXES and entry.is_file()]
+    loose = [entry for entry in folder.iterdir() if entry.suffix.lower() in IMAGE_SUFFIXES and entry.is_file()]
     if not images:
         raise ValueError(
             f"{folder} has {len(identities)} subfolders with no image in them, and {len(loose)} images of its own: "
-            f"{_LAYOUT}; images are files {', '.join(sorted(_SUFFIXES))}"
+            f"{_LAYOUT}; images are files {', '.join(sorted(IMAGE_SUFFIXES))}"
         )
     if empty or loose:
         logger.warning(
@@ -86,10 +86,5 @@ def _subfolders(folder: Path) -> list[Path]:
 
 
 def _images_below(folder: Path) -> list[Path]:
-    """Return the images in a folder and the folders in it, by name; hidden ones are none."""
-    found = []
-    for here, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        paths = (Path(here, name) for name in files if not name.startswith("."))
-        found += [path for path in paths if path.suffix.lower() in _SUFFIXES]
-    return sorted(found)
+    """Return the images in a folder and the folders in it, also behind links; hidden ones are skipped."""
+    return sorted(path for path in files_below(folder) if path.suffix.lower() in IMAGE_SUFFIXES)

@@ -4,7 +4,6 @@ import logging
 import os
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,32 +14,9 @@ from steploop.engine import comm
 from steploop.engine.evaluation.evaluator import DatasetEvaluator
 
 from ..data.items import ReidItem
-from .distances import METRICS
-from .ranking import evaluate_retrieval
-from .result import RetrievalResult
+from .measure import RankingOptions, Retrieval, measure
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Retrieval:
-    """A test set with its features and how they rank.
-
-    Attributes:
-        query: the queries.
-        gallery: what they are looked for in.
-        query_features: (Q, D) float32 on the CPU.
-        gallery_features: (G, D) float32 on the CPU.
-        metric: the distance, "cosine" or "euclidean".
-        result: the figures.
-    """
-
-    query: list[ReidItem]
-    gallery: list[ReidItem]
-    query_features: Tensor
-    gallery_features: Tensor
-    metric: str
-    result: RetrievalResult
 
 
 class ReidEvaluator(DatasetEvaluator):
@@ -51,37 +27,17 @@ class ReidEvaluator(DatasetEvaluator):
 
     Args:
         num_query: the first `num_query` samples are the queries, all others the gallery.
-        metric: "cosine" or "euclidean".
-        max_rank: length of the CMC curve, at least 10.
-        memory_mib: what ranking may take beside the features.
-        device: where distances are computed and counted.
+        options: how the gallery is ranked; None takes the defaults of `RankingOptions`.
 
     Attributes:
         retrieval: after `evaluate`, on the main process, what the figures were computed from; else None.
     """
 
-    def __init__(
-        self,
-        num_query: int,
-        *,
-        metric: str = "cosine",
-        max_rank: int = 50,
-        memory_mib: int = 512,
-        device: torch.device | str = "cpu",
-    ) -> None:
+    def __init__(self, num_query: int, options: RankingOptions | None = None) -> None:
         if num_query < 1:
             raise ValueError(f"expected at least one query, got num_query={num_query}")
-        if metric not in METRICS:
-            raise ValueError(f"unknown metric {metric!r}: choose one of {', '.join(METRICS)}")
-        if max_rank < 10:
-            raise ValueError(f"max_rank must be at least 10 for Rank-10, got {max_rank}")
-        if memory_mib < 1:
-            raise ValueError(f"expected at least 1 MiB to rank in (TEST.MEMORY_MIB), got {memory_mib}")
         self.num_query = num_query
-        self.metric = metric
-        self.max_rank = max_rank
-        self.memory_mib = memory_mib
-        self.device = device
+        self.options = options or RankingOptions()
         self.retrieval: Retrieval | None = None
         self._indices: list[int] = []
         self._items: list[ReidItem] = []
@@ -114,7 +70,7 @@ class ReidEvaluator(DatasetEvaluator):
         self._features.append(outputs.detach().to("cpu", torch.float32))
 
     def evaluate(self) -> "OrderedDict[str, float]":
-        """Return the figures in percent: Rank-1, Rank-5, Rank-10, mAP, mINP, and metric = (Rank-1 + mAP) / 2.
+        """Return the figures (see `measure`): Rank-1, Rank-5, Rank-10, mAP, mINP and metric in percent, and others.
 
         Every process must call it; those but the main one get an empty dict.
 
@@ -132,33 +88,22 @@ class ReidEvaluator(DatasetEvaluator):
         indices, pids, camids = torch.cat(labels).T.tolist()
         order = _inverse(indices)
         items = [ReidItem(*row) for row in zip([path for part in paths for path in _from_bytes(part)], pids, camids)]
-        self.retrieval = self._rank([items[place] for place in order], _in_order(features, indices))
-        return _percent(self.retrieval.result)
+        return self._rank([items[place] for place in order], _in_order(features, indices))
 
-    def _rank(self, items: list[ReidItem], features: Tensor) -> Retrieval:
+    def _rank(self, items: list[ReidItem], features: Tensor) -> "OrderedDict[str, float]":
         query, gallery = items[: self.num_query], items[self.num_query :]
         query_features, gallery_features = features[: self.num_query], features[self.num_query :]
         if not gallery:
             raise ValueError(f"all {len(items)} samples are queries (num_query={self.num_query}): the gallery is empty")
-        result = evaluate_retrieval(
-            query_features,
-            gallery_features,
-            [item.pid for item in query],
-            [item.pid for item in gallery],
-            [item.camid for item in query],
-            [item.camid for item in gallery],
-            metric=self.metric,
-            max_rank=self.max_rank,
-            memory_mib=self.memory_mib,
-            device=self.device,
-        )
+        self.retrieval, figures = measure(query, gallery, query_features, gallery_features, self.options)
+        result = self.retrieval.result
         if result.num_skipped:
             logger.info(
                 "%d of %d queries were left out: the gallery does not hold their identity under another camera",
                 result.num_skipped,
                 len(query),
             )
-        return Retrieval(query, gallery, query_features, gallery_features, self.metric, result)
+        return figures
 
 
 def _to_bytes(paths: list[str]) -> Tensor:
@@ -193,11 +138,3 @@ def _in_order(parts: list[Tensor], indices: list[int]) -> Tensor:
     for part, places in zip(parts, torch.tensor(indices).split([len(part) for part in parts])):
         merged[places] = part
     return merged
-
-
-def _percent(result: RetrievalResult) -> "OrderedDict[str, float]":
-    figures = OrderedDict((f"Rank-{k}", 100 * result.rank(k)) for k in (1, 5, 10))
-    figures["mAP"] = 100 * result.mean_ap
-    figures["mINP"] = 100 * result.mean_inp
-    figures["metric"] = (figures["Rank-1"] + figures["mAP"]) / 2
-    return figures

@@ -9,7 +9,7 @@ from steploop.config import CfgNode
 
 from .cross_rank import across_ranks
 from .heads import HeadOutputs
-from .losses import cross_entropy_loss, pairwise_circleloss, pairwise_cosface, triplet_loss
+from .losses import cross_entropy_loss, focal_loss, pairwise_circleloss, pairwise_cosface, triplet_loss
 
 Loss = Callable[[HeadOutputs, Tensor], Tensor]
 """Maps a head's outputs and the targets (B,) to a 0-d loss."""
@@ -28,29 +28,40 @@ def build_losses(cfg: CfgNode) -> dict[str, Loss]:
     for name in names:
         if name not in _BUILDERS:
             raise ValueError(f"unknown loss {name!r} in MODEL.LOSSES.NAME: expected some of {', '.join(_BUILDERS)}")
-        key, options, build = _BUILDERS[name]
-        loss = build(cfg.MODEL.LOSSES[options])
-        is_pairwise = name != "CrossEntropyLoss"
+        key, build = _BUILDERS[name]
+        loss = build(cfg)
+        is_pairwise = name not in ("CrossEntropyLoss", "FocalLoss")
         losses[key] = across_ranks(loss) if cfg.MODEL.LOSSES.CROSS_RANK and is_pairwise else loss
     return losses
 
 
-def _cross_entropy(options: CfgNode) -> Loss:
+def _cross_entropy(cfg: CfgNode) -> Loss:
+    options = cfg.MODEL.LOSSES.CE
     loss = partial(cross_entropy_loss, eps=options.EPSILON, alpha=options.ALPHA)
     scale = options.SCALE
     return lambda outputs, targets: loss(outputs.cls_outputs, targets) * scale
 
 
-def _triplet(options: CfgNode) -> Loss:
+def _focal(cfg: CfgNode) -> Loss:
+    options = cfg.MODEL.LOSSES.FL
+    loss = partial(focal_loss, alpha=options.ALPHA, gamma=options.GAMMA)
+    scale = options.SCALE
+    return lambda outputs, targets: loss(outputs.cls_outputs, targets) * scale
+
+
+def _triplet(cfg: CfgNode) -> Loss:
+    options = cfg.MODEL.LOSSES.TRI
     loss = partial(triplet_loss, margin=options.MARGIN, norm_feat=options.NORM_FEAT, hard_mining=options.HARD_MINING)
     return _of_features(loss, options.SCALE)
 
 
-def _circle(options: CfgNode) -> Loss:
+def _circle(cfg: CfgNode) -> Loss:
+    options = cfg.MODEL.LOSSES.CIRCLE
     return _of_features(partial(pairwise_circleloss, margin=options.MARGIN, gamma=options.GAMMA), options.SCALE)
 
 
-def _cosface(options: CfgNode) -> Loss:
+def _cosface(cfg: CfgNode) -> Loss:
+    options = cfg.MODEL.LOSSES.COSFACE
     return _of_features(partial(pairwise_cosface, margin=options.MARGIN, gamma=options.GAMMA), options.SCALE)
 
 
@@ -58,10 +69,11 @@ def _of_features(loss: Callable[..., Tensor], scale: float) -> Loss:
     return lambda outputs, targets: loss(outputs.features, targets) * scale
 
 
-# The name in the config; the name in the logs; the part of MODEL.LOSSES; the builder.
-_BUILDERS: dict[str, tuple[str, str, Callable[[CfgNode], Loss]]] = {
-    "CrossEntropyLoss": ("loss_cls", "CE", _cross_entropy),
-    "TripletLoss": ("loss_triplet", "TRI", _triplet),
-    "CircleLoss": ("loss_circle", "CIRCLE", _circle),
-    "Cosface": ("loss_cosface", "COSFACE", _cosface),
+# The name in the config; the name in the logs; the builder.
+_BUILDERS: dict[str, tuple[str, Callable[[CfgNode], Loss]]] = {
+    "CrossEntropyLoss": ("loss_cls", _cross_entropy),
+    "FocalLoss": ("loss_focal", _focal),
+    "TripletLoss": ("loss_triplet", _triplet),
+    "CircleLoss": ("loss_circle", _circle),
+    "Cosface": ("loss_cosface", _cosface),
 }

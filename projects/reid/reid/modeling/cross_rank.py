@@ -23,12 +23,15 @@ def across_ranks(loss: Callable[[HeadOutputs, Tensor], Tensor]) -> Callable[[Hea
         if comm.get_world_size() == 1:
             return loss(outputs, targets)
         features: Tensor = _Gather.apply(outputs.features)
-        return loss(outputs._replace(features=features), _gather(targets))
+        return loss(outputs._replace(features=features), gather(targets))
 
     return gathered
 
 
-def _gather(part: Tensor) -> Tensor:
+def gather(part: Tensor) -> Tensor:
+    """Return the tensors (B, ...) of all ranks one after the other, without gradient."""
+    if comm.get_world_size() == 1:
+        return part
     parts = [torch.empty_like(part) for _ in range(comm.get_world_size())]
     dist.all_gather(parts, part.contiguous())
     return torch.cat(parts)
@@ -39,7 +42,7 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, part: Tensor) -> Tensor:
-        return _gather(part)
+        return gather(part)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:

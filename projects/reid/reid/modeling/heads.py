@@ -73,7 +73,7 @@ class EmbeddingHead(nn.Module):
                 "identities of the training set"
             )
         _check("NECK_FEAT", neck_feat, ("before", "after"))
-        _check("NORM", norm, ("BN", "SyncBN"))
+        _check("NORM", norm, ("BN", "SyncBN", "GhostBN"))
         self.neck_feat = neck_feat
         dim = embedding_dim or feat_dim
         self.weight = nn.Parameter(torch.randn(num_classes, dim) * 0.01)
@@ -127,12 +127,28 @@ class EmbeddingHead(nn.Module):
             return after
         if targets is None:
             raise ValueError("a head in train mode needs targets: call model.eval() to get embeddings")
-        logits = cosine_logits(after, self.weight) if self.cls_layer.takes_cosines else F.linear(after, self.weight)
+        logits = self._logits(after)
         return HeadOutputs(
             cls_outputs=self.cls_layer(logits, targets),
             pred_class_logits=logits.detach() * self.cls_layer.scale,
             features=before if self.neck_feat == "before" else after,
         )
+
+    def _logits(self, embedding: Tensor) -> Tensor:
+        return (
+            cosine_logits(embedding, self.weight) if self.cls_layer.takes_cosines else F.linear(embedding, self.weight)
+        )
+
+
+@REID_HEADS_REGISTRY.register()
+class ClasHead(EmbeddingHead):
+    """`EmbeddingHead` that returns logits (B, num_classes), times the scale, in eval mode."""
+
+    def forward(self, feature_map: Tensor, targets: Tensor | None = None) -> Tensor | HeadOutputs:
+        """Return the logits in eval mode, `HeadOutputs` in train mode; see `EmbeddingHead`."""
+        if self.training:
+            return super().forward(feature_map, targets)
+        return self._logits(self.embed(feature_map)[1]) * self.cls_layer.scale
 
 
 def _check(key: str, value: str, allowed: tuple[str, ...]) -> None:

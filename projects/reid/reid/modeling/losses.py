@@ -37,6 +37,38 @@ def cross_entropy_loss(pred_class_outputs: Tensor, gt_classes: Tensor, eps: floa
 
 
 @full_precision
+def focal_loss(pred_class_outputs: Tensor, gt_classes: Tensor, alpha: float, gamma: float = 2.0) -> Tensor:
+    """Return the focal loss (arXiv:1708.02002) of a softmax: the mean of ``-alpha * (1 - p) ** gamma * log p``.
+
+    Args:
+        pred_class_outputs: logits (B, K).
+        gt_classes: classes (B,), int64, in 0..K-1; p is the probability of a sample's class.
+        alpha: factor.
+        gamma: how much less well classified samples count.
+    """
+    log_p = F.log_softmax(pred_class_outputs, dim=1).gather(1, gt_classes[:, None]).squeeze(1)
+    # 1 - p as -expm1(log p) keeps its digits where p is nearly 1, and is not below 0; its power 0.5 has no slope at 0.
+    return -(alpha * (-torch.expm1(log_p)).clamp(min=1e-12) ** gamma * log_p).mean()
+
+
+@full_precision
+def distillation_loss(student: Tensor, teacher: Tensor, temperature: float = 16.0) -> Tensor:
+    """Return the symmetric divergence of two classifiers' softened outputs (arXiv:1503.02531, both ways).
+
+    It is the mean of the divergences KL(student || teacher) and KL(teacher || student) at a temperature T, times T^2.
+
+    Args:
+        student: logits (B, K).
+        teacher: logits (B, K).
+        temperature: T.
+    """
+    log_s, log_t = (F.log_softmax(logits / temperature, dim=1) for logits in (student, teacher))
+    one = F.kl_div(log_s, log_t, reduction="batchmean", log_target=True)
+    other = F.kl_div(log_t, log_s, reduction="batchmean", log_target=True)
+    return (one + other) / 2 * temperature**2
+
+
+@full_precision
 def triplet_loss(embedding: Tensor, targets: Tensor, margin: float, norm_feat: bool, hard_mining: bool) -> Tensor:
     """Return the batch triplet loss, the mean over all anchors that have a negative in the batch.
 
@@ -122,6 +154,27 @@ def pairwise_cosface(embedding: Tensor, targets: Tensor, margin: float, gamma: f
     """
     cosine, positive, negative = _pairs(embedding, targets)
     return _pair_loss(-gamma * cosine, positive, gamma * (cosine + margin), negative)
+
+
+@full_precision
+def queue_cosface(
+    features: Tensor, targets: Tensor, queue: Tensor, labels: Tensor, own: Tensor, margin: float, gamma: float
+) -> Tensor:
+    """Return `pairwise_cosface` of a batch against a memory.
+
+    Args:
+        features: (B, D), normalised.
+        targets: identities (B,).
+        queue: (K, D), normalised.
+        labels: identities (K,).
+        own: (B,) the place of each sample itself in the queue, which is no pair.
+        margin: see `pairwise_cosface`.
+        gamma: scale of the logits.
+    """
+    cosine = features @ queue.T
+    same = targets[:, None] == labels[None, :]
+    itself = torch.arange(len(queue), device=own.device)[None, :] == own[:, None]
+    return _pair_loss(-gamma * cosine, same & ~itself, gamma * (cosine + margin), ~same)
 
 
 def _pairs(embedding: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -12,6 +12,7 @@ def test_events_are_read_by_tensorboard_before_the_file_is_closed(tmp_path):
     file = EventFile(tmp_path / "run")
     file.add(step=3, summary=summary(loss=0.5, lr=0.25))
     file.add(step=4, summary=summary(loss=0.125))
+    file.push()
     board = EventAccumulator(str(tmp_path / "run")).Reload()
     assert [(event.step, event.value) for event in board.Scalars("loss")] == [(3, 0.5), (4, 0.125)]
     assert [event.step for event in board.Scalars("lr")] == [3]

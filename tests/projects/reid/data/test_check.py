@@ -5,7 +5,7 @@ from PIL import Image
 
 from market_folder import write_image, write_market
 from steploop.data import DatasetCatalog
-from steploop.projects.reid.data import ReidDataset, ReidItem
+from steploop.projects.reid.data import ReidDataset, ReidItem, check
 from steploop.projects.reid.data.check import check_dataset
 
 
@@ -109,5 +109,37 @@ def test_a_registered_set_whose_identities_are_renumbered(tmp_path, monkeypatch)
 
 
 def test_no_such_set(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no data set 'nowhere'"):
+    with pytest.raises(FileNotFoundError, match="unknown data set 'nowhere'"):
         check_dataset("nowhere")
+
+
+def test_pictures_that_no_run_reads_are_found(tmp_path):
+    for identity in range(4):
+        for camera in (1, 2):
+            write_image(tmp_path / f"{identity:04d}" / f"c{camera}.png")
+    write_image(tmp_path / "0000" / "c3.png")
+    (tmp_path / "0000" / "c3.png").rename(tmp_path / "0000" / "c4.ico")
+    (tmp_path / "0000" / "notes.txt").write_text("no picture")
+    report = check_dataset(str(tmp_path))
+    assert not report.ok and found(report)["unread"] == 1
+
+
+def test_a_pgm_is_read(tmp_path):
+    for identity in range(4):
+        for camera in (1, 2):
+            path = tmp_path / f"{identity:04d}" / f"c{camera}.pgm"
+            path.parent.mkdir(exist_ok=True)
+            Image.effect_noise((8, 16), 50 + identity * 10 + camera).save(path)
+    report = check_dataset(str(tmp_path))
+    assert report.ok and sum(row["images"] for row in report.counts()) == 8
+
+
+def test_what_training_refuses_is_told_before(market, monkeypatch):
+    def refuse(name):
+        raise ValueError("identity 7 has no camera")
+
+    monkeypatch.setattr(check, "get_dataset", refuse)
+    report = check_dataset(str(market))
+    assert not report.ok
+    (finding,) = report.findings
+    assert finding.text == "a training refuses this data set: identity 7 has no camera"

@@ -45,7 +45,7 @@ def test_paths_and_identities_are_enough(table):
         ("path,identity\n0.png,\n", "line 2: the identity is empty"),
         (
             "path,identity,split\n0.png,1,train\n1.png,1,galery\n",
-            r"line 3: unknown split 'galery' \(did you mean 'gallery'",
+            r"line 3: unknown split 'galery'; did you mean 'gallery'",
         ),
         ("path,identity,split\n0.png,1,train\n1.png,1,\n", "line 3: no split, but other lines have one"),
         ('path,identity\n"0.png,1\n', "line 2: unexpected end of data"),

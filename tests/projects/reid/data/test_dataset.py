@@ -127,25 +127,24 @@ def test_an_unknown_name_says_what_is_near_and_what_there_is(root, catalog):
     write_folders(root / "market1501")
     (root / ".synthetic.x1").mkdir()
     catalog.register("omniglot", lambda: dataset([(1, 0)]))
-    with pytest.raises(FileNotFoundError, match="Did you mean 'market1501'") as error:
+    with pytest.raises(FileNotFoundError, match="did you mean 'market1501'") as error:
         get_dataset("markt1501")
     hints = (
         f"no folder {root}/markt1501",
-        f"Folders in {root}: ['market1501']",
-        "'omniglot'",
+        "Known: market1501, omniglot",
         "Set $STEPLOOP_DATASETS",
     )
     for hint in hints:
         assert hint in str(error.value)
-    with pytest.raises(FileNotFoundError, match="Did you mean 'omniglot'"):
+    with pytest.raises(FileNotFoundError, match="did you mean 'omniglot'"):
         get_dataset("omniglott")
-    with pytest.raises(FileNotFoundError, match="no data set ''"):
+    with pytest.raises(FileNotFoundError, match="unknown data set ''"):
         get_dataset("")
 
 
 def test_the_folder_of_data_sets_is_missing(tmp_path, monkeypatch):
     monkeypatch.setenv("STEPLOOP_DATASETS", str(tmp_path / "nowhere"))
-    with pytest.raises(FileNotFoundError, match=re.escape(f"The folder {tmp_path}/nowhere does not exist")):
+    with pytest.raises(FileNotFoundError, match=re.escape(f"the folder {tmp_path}/nowhere does not exist")):
         get_dataset("market1501")
 
 

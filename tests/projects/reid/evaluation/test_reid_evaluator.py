@@ -5,7 +5,7 @@ import torch
 
 from steploop.engine import comm
 from steploop.projects.reid.data.items import ReidItem
-from steploop.projects.reid.evaluation import ReidEvaluator, rank_distances
+from steploop.projects.reid.evaluation import RankingOptions, ReidEvaluator, rank_distances
 
 QUERY = [ReidItem("q0", 1, 0), ReidItem("q1", 2, 0), ReidItem("q2", 9, 0)]
 GALLERY = [ReidItem(f"g{i}", pid, camid) for i, (pid, camid) in enumerate([(1, 1), (2, 1), (1, 0), (0, 2), (2, 2)])]
@@ -42,7 +42,7 @@ def expected(metric):
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
 @pytest.mark.parametrize("batches", [([0, 1, 2, 3], [4, 5, 6, 7]), ([7, 2], [5, 0, 1], [3, 6, 4])])
 def test_figures_in_percent(metric, batches):
-    results = feed(ReidEvaluator(3, metric=metric), *batches).evaluate()
+    results = feed(ReidEvaluator(3, RankingOptions(metric=metric)), *batches).evaluate()
     figures = expected(metric)
     assert list(results) == ["Rank-1", "Rank-5", "Rank-10", "mAP", "mINP", "metric"]
     assert results["Rank-1"] == 100 * figures.rank(1)
@@ -124,7 +124,7 @@ def test_features_are_held_once():
 
 
 def test_memory_too_small_for_the_gallery_names_the_key():
-    evaluator = ReidEvaluator(1, memory_mib=1)
+    evaluator = ReidEvaluator(1, RankingOptions(memory_mib=1))
     evaluator.reset()
     count = 3000
     targets, camids = torch.ones(count, dtype=torch.int64), torch.arange(count)
@@ -155,15 +155,6 @@ def test_batches_that_do_not_fit():
         evaluator.process(batch([0, 1]), FEATURES[:3])
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"num_query": 0}, "at least one query"),
-        ({"num_query": 1, "metric": "l1"}, "unknown metric"),
-        ({"num_query": 1, "max_rank": 5}, "at least 10"),
-        ({"num_query": 1, "memory_mib": 0}, r"at least 1 MiB to rank in \(TEST.MEMORY_MIB\), got 0"),
-    ],
-)
-def test_wrong_options(options, message):
-    with pytest.raises(ValueError, match=message):
-        ReidEvaluator(**options)
+def test_no_query():
+    with pytest.raises(ValueError, match="at least one query"):
+        ReidEvaluator(0)

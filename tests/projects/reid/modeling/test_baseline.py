@@ -1,11 +1,9 @@
-import zlib
-
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from golden_reid import fill, golden_cfg, golden_images
 from shared_files import shared
 from steploop.config import get_cfg
 from steploop.modeling import META_ARCH_REGISTRY, build_model
@@ -37,53 +35,14 @@ def make_batch(size=6, dtype=torch.uint8):
 
 # The reference figures.
 
-PUBLISHED = {
-    "bagtricks_R50": (),
-    "bagtricks_R50-ibn": ("MODEL.BACKBONE.WITH_IBN", True),
-    "bagtricks_R101-ibn": ("MODEL.BACKBONE.WITH_IBN", True, "MODEL.BACKBONE.DEPTH", 101),
-}
 
-
-def published_cfg(name):
-    return make_cfg("MODEL.HEADS.NUM_CLASSES", 751, "MODEL.BACKBONE.STEM_POOL", "ceil", *PUBLISHED[name])
-
-
-def generator(name):
-    return torch.Generator().manual_seed(zlib.crc32(name.encode()))
-
-
-def golden_value(name, like):
-    """The reference's weights: each entry is drawn from a generator seeded by its name."""
-    if not like.is_floating_point():
-        return torch.zeros_like(like)
-    r = torch.randn(like.shape, generator=generator(name))
-    if name.endswith("running_var"):
-        return 1 + 0.1 * r.abs()
-    if name.endswith("running_mean"):
-        return 0.1 * r
-    if r.dim() >= 2:
-        return r * (2 / r[0].numel()) ** 0.5
-    if name.endswith("weight"):
-        return 0.6 + 0.06 * r
-    return 0.1 * r
-
-
-@pytest.mark.parametrize("name", PUBLISHED)
-def test_published_checkpoints_fit(name):
-    lines = shared(f"golden/state_dicts/{name}.txt").read_text().splitlines()
-    with torch.device("meta"):
-        state = Baseline(published_cfg(name)).state_dict()
-    assert [f"{entry} {tuple(value.shape)}" for entry, value in state.items()] == lines
-
-
-@pytest.mark.parametrize("name", ["bagtricks_R50", "bagtricks_R50-ibn"])
-def test_features_and_losses_are_golden(name):
+@pytest.mark.parametrize(("name", "options"), [("bagtricks_R50", {}), ("bagtricks_R50-ibn", {"WITH_IBN": True})])
+def test_features_and_losses_are_golden(name, options):
     with np.load(shared(f"golden/{name}.npz")) as file:
         golden = {key: torch.from_numpy(file[key]) for key in file}
-    model = build_model(published_cfg(name))
-    model.load_state_dict({entry: golden_value(entry, value) for entry, value in model.state_dict().items()})
-    small = torch.rand(4, 3, 8, 4, generator=generator("images")) * 255
-    images = F.interpolate(small, size=(256, 128), mode="bilinear", align_corners=False)
+    model = build_model(golden_cfg(**{f"MODEL__BACKBONE__{key}": value for key, value in options.items()}))
+    fill(model)
+    images = golden_images((256, 128))
     with torch.no_grad():
         features = model.eval()({"images": images})
         losses, _ = model.train()({"images": images, "targets": torch.tensor([0, 0, 1, 1])})
@@ -208,3 +167,13 @@ def test_an_image_can_be_looked_at_in_several_orientations():
     cfg.TEST.TURNS = 3
     with pytest.raises(ValueError, match="TEST.TURNS is 1, 2 or 4"):
         build_model(cfg)
+
+
+def test_the_mirrored_image_counts_as_much():
+    model, batch = tiny("TEST.FLIP.ENABLED", True).eval(), make_batch()
+    plain = tiny().eval()
+    plain.load_state_dict(model.state_dict())
+    with torch.no_grad():
+        both = [plain({"images": images}) for images in (batch["images"], batch["images"].flip(3))]
+        torch.testing.assert_close(model(batch), (both[0] + both[1]) / 2)
+    assert not torch.equal(*both)

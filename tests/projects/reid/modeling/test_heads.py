@@ -75,7 +75,7 @@ def test_the_classifier_starts_small():
     [
         ({"num_classes": 0}, "at least 2 identities, got 0: set MODEL.HEADS.NUM_CLASSES"),
         ({"neck_feat": "behind"}, "NECK_FEAT.*'before', 'after', got 'behind'"),
-        ({"norm": "GN"}, "HEADS.NORM.*'BN', 'SyncBN', got 'GN'"),
+        ({"norm": "GN"}, "HEADS.NORM.*'BN', 'SyncBN', 'GhostBN', got 'GN'"),
         ({"pool_layer": "Max"}, "pooling 'Max'"),
         ({"cls_layer": "Softmax"}, "layer 'Softmax'"),
     ],

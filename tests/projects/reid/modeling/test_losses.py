@@ -7,7 +7,14 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from shared_files import shared
-from steploop.projects.reid.modeling import cross_entropy_loss, pairwise_circleloss, pairwise_cosface, triplet_loss
+from steploop.projects.reid.modeling import (
+    cross_entropy_loss,
+    distillation_loss,
+    focal_loss,
+    pairwise_circleloss,
+    pairwise_cosface,
+    triplet_loss,
+)
 
 TRIPLETS = {
     f"triplet_m{margin}_norm{norm:d}_hard{hard:d}": partial(
@@ -33,6 +40,12 @@ every_triplet = pytest.mark.parametrize("loss", TRIPLETS.values(), ids=TRIPLETS)
 
 
 @pytest.fixture(scope="module")
+def extra():
+    with np.load(shared("golden/reid_extra/losses.npz")) as file:
+        return {key: torch.from_numpy(file[key]) for key in file}
+
+
+@pytest.fixture(scope="module")
 def golden():
     with np.load(shared("golden/losses.npz")) as file:
         return {name: torch.from_numpy(file[name]) for name in file}
@@ -45,6 +58,25 @@ def near(actual, expected):
 @pytest.mark.parametrize("eps", [0.0, 0.1, -1.0])
 def test_cross_entropy_is_golden(golden, eps):
     assert near(cross_entropy_loss(golden["logits"], golden["classes"], eps), golden[f"ce_eps{eps}"])
+
+
+@pytest.mark.parametrize(("alpha", "gamma"), [(0.25, 2.0), (1.0, 0.5)])
+def test_focal_loss_is_golden(extra, alpha, gamma):
+    assert near(focal_loss(extra["logits"], extra["classes"], alpha, gamma), extra[f"focal_a{alpha}_g{gamma}"])
+
+
+def test_focal_loss_of_certain_samples_has_a_gradient():
+    logits = torch.tensor([[200.0, 0.0]], requires_grad=True)
+    loss = focal_loss(logits, torch.tensor([0]), 1.0, 0.5)
+    loss.backward()
+    assert loss.item() < 1e-6 and logits.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("temperature", [16.0, 4.0])
+def test_distillation_is_golden(extra, temperature):
+    loss = distillation_loss(extra["logits"], extra["teacher_logits"], temperature)
+    assert near(loss, extra[f"jsdiv_t{temperature}"])
+    assert near(distillation_loss(extra["teacher_logits"], extra["logits"], temperature), loss)
 
 
 @pytest.mark.parametrize("margin", [0.3, 0.0])

@@ -1,0 +1,1 @@
+"""Tables, conversion, radar and the samples of a training."""

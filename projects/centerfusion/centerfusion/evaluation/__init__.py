@@ -1,0 +1,1 @@
+"""The detection metrics of nuScenes and its result files."""

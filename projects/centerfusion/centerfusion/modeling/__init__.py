@@ -1,0 +1,1 @@
+"""The network, its losses, and how radar is associated with boxes."""

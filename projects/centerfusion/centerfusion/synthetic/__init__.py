@@ -1,0 +1,1 @@
+"""Generated roads in the layout of nuScenes."""
