@@ -117,8 +117,6 @@ def measure(path: Path, folder: Path, *, rounds: int, samples: int) -> dict[str,
     return times
 
 
-
-
 def row_of(name: str, times: dict[str, list[float]]) -> list[str]:
     """Return a row of the table."""
     cells = [name]
