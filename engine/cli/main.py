@@ -16,6 +16,7 @@ from .setup import default_setup, setup_config
 def main(
     trainer: type[DefaultTrainer],
     *add_config: Callable[[CfgNode], None],
+    read_config: Callable[[argparse.Namespace], CfgNode] | None = None,
     description: str | None = None,
     argv: Sequence[str] | None = None,
 ) -> None:
@@ -31,6 +32,8 @@ def main(
     Args:
         trainer: the class of the trainer; new processes import it by name, so it stands at the top of a module.
         add_config: functions that add the project's keys to the config.
+        read_config: makes the frozen config of the command line where the project's configs have several forms; by
+            default `setup_config` does, with `add_config`.
         description: the text above the flags in ``--help``; by default the first line of the trainer's docstring.
         argv: the command line; by default that of this program.
 
@@ -42,7 +45,7 @@ def main(
         parser = default_argument_parser()
         parser.description = description or (inspect.getdoc(trainer) or "").partition("\n")[0]
         args = parser.parse_args(argv)
-        cfg = setup_config(args, *add_config)
+        cfg = setup_config(args, *add_config) if read_config is None else read_config(args)
         launch(
             _run,
             args.num_gpus,

@@ -15,6 +15,7 @@ from steploop.engine import DefaultPredictor
 
 from .config import add_reid_config
 from .data import build_test_transforms
+from .fastreid import read_config
 from .trainer import ReidTrainer
 
 ImageLike: TypeAlias = str | Path | np.ndarray | Image.Image
@@ -123,8 +124,7 @@ def load_run_config(config_file: str | Path = "", weights: str | Path = "", opts
             raise FileNotFoundError(f"{config_file} is not there: name the config of {weights} with --config-file")
     cfg = get_cfg()
     add_reid_config(cfg)
-    cfg.merge_from_file(config_file)
-    cfg.merge_from_list(list(opts))
+    read_config(cfg, config_file, opts)
     cfg.MODEL.WEIGHTS = str(weights or _weights_of(cfg, Path(config_file)))
     cfg.freeze()
     return cfg

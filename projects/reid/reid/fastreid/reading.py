@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from steploop.config import CfgNode, ConfigError
-from steploop.config.bases import Layer, load_layers
+from steploop.config.bases import load_layers
 from steploop.config.nested import dotted_names
 
 from .defaults import fastreid_defaults
@@ -21,25 +21,13 @@ logger = logging.getLogger(__name__)
 def is_fastreid(config_file: str | os.PathLike[str], opts: Sequence[Any] = ()) -> bool:
     """Return whether a config file, one of its bases or an override has a key that only fast-reid has.
 
-    MODEL.BACKBONE.FEAT_DIM is one of ours too: in an override it tells nothing.
-
     Raises:
         ConfigError, FileNotFoundError: the file cannot be read.
     """
     layers = load_layers(config_file) if config_file else []
-    if any(_has(layer, key) for layer in layers for key in RECOGNISED_BY if not _is_ours(layer)):
-        return True
-    overridden = {str(item).partition("=")[0] for item in opts}
-    return bool(overridden & set(RECOGNISED_BY[:-1]))
-
-
-def _is_ours(layer: Layer) -> bool:
-    """Return whether the layer is a config of ours, which may have FEAT_DIM: ours names its schedule otherwise."""
-    return _has(layer, "SOLVER.LR_SCHEDULER_NAME") or _has(layer, "DATASETS.TRAIN")
-
-
-def _has(layer: Layer, key: str) -> bool:
-    return key in dotted_names(layer.values)
+    names = {name for layer in layers for name in dotted_names(layer.values)}
+    names |= {str(item).partition("=")[0] for item in opts}
+    return not names.isdisjoint(RECOGNISED_BY)
 
 
 def read_config(cfg: CfgNode, config_file: str | os.PathLike[str], opts: Sequence[Any] = ()) -> None:
