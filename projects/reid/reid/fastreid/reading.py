@@ -12,7 +12,7 @@ from steploop.config.bases import load_layers
 from steploop.config.nested import dotted_names
 
 from .defaults import fastreid_defaults
-from .keys import RECOGNISED_BY, REFUSED
+from .keys import RECOGNISED_BY, REFUSED, RENAMED
 from .translate import translate
 
 logger = logging.getLogger(__name__)
@@ -70,15 +70,21 @@ def _refuse(config_file: str | os.PathLike[str]) -> None:
 
 
 def _split(opts: Sequence[Any]) -> tuple[list[Any], list[Any]]:
-    """Return the overrides of fast-reid's keys, and the others."""
+    """Return the overrides of fast-reid's keys, under its names, and the others."""
     known = set(dotted_names(fastreid_defaults().to_dict()))
+    their_name = {ours: theirs for theirs, ours in RENAMED.items()}
     theirs: list[Any] = []
     ours: list[Any] = []
     rest = iter(opts)
     for item in rest:
-        key, sign, _ = str(item).partition("=")
+        key, sign, value = str(item).partition("=")
+        key = their_name.get(key, key)
         target = theirs if key in known else ours
-        target.append(item)
-        if not sign:
-            target += [value for value in (next(rest, None),) if value is not None]
+        if sign:
+            target.append(f"{key}={value}")
+        else:
+            target += [key, *([following] if (following := next(rest, _END)) is not _END else [])]
     return theirs, ours
+
+
+_END = object()
