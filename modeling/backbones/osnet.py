@@ -73,7 +73,7 @@ class OmniScaleBlock(nn.Module):
         """Map (B, in_channels, H, W) to (B, out_channels, H, W)."""
         shortcut = x if self.downsample is None else self.downsample(x)
         x = self.conv1(x)
-        x = sum(self.gate(self.get_submodule(f"conv2{stream}")(x)) for stream in _STREAMS)  # type: ignore[assignment]
+        x = sum(self.gate(self.get_submodule(f"conv2{stream}")(x)) for stream in _STREAMS)
         x = self.conv3(x) + shortcut
         return (x if self.IN is None else self.IN(x)).relu_()
 

@@ -79,7 +79,7 @@ class RepVGGBlock(nn.Module):
             unit[rows, rows % dense.weight.shape[1], 1, 1] = 1
             unit, unit_bias = _fold(unit, self.rbr_identity)
             kernel, bias = kernel + unit, bias + unit_bias
-        fused = nn.Conv2d(dense.in_channels, dense.out_channels, 3, dense.stride, 1, groups=dense.groups)
+        fused = nn.Conv2d(dense.in_channels, dense.out_channels, 3, dense.stride[0], 1, groups=dense.groups)
         fused.weight, fused.bias = nn.Parameter(kernel), nn.Parameter(bias)
         return nn.Sequential(fused, nn.ReLU(inplace=True))
 

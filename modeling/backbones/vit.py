@@ -62,7 +62,8 @@ class Attention(nn.Module):
         batch, count, width = x.shape
         qkv = self.qkv(x).view(batch, count, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
         drop = self.attention_drop if self.training else 0.0
-        out = F.scaled_dot_product_attention(*qkv.unbind(0), dropout_p=drop, scale=self.scale)
+        query, key, value = qkv.unbind(0)
+        out = F.scaled_dot_product_attention(query, key, value, dropout_p=drop, scale=self.scale)
         dropped: Tensor = self.proj_drop(self.proj(out.transpose(1, 2).reshape(batch, count, width)))
         return dropped
 

@@ -16,12 +16,12 @@ from steploop.engine import DefaultPredictor
 from .config import add_reid_config
 from .data import build_test_transforms
 from .fastreid import read_config
+from .modeling.zoo import number_of_classes
 from .trainer import ReidTrainer
 
 ImageLike: TypeAlias = str | Path | np.ndarray | Image.Image
 
 FINAL_WEIGHTS = "model_final.pth"
-_CLASSIFIER = "heads.weight"  # (identities, D)
 
 
 class ReidPredictor(DefaultPredictor):
@@ -56,12 +56,13 @@ class ReidPredictor(DefaultPredictor):
         """Take the number of identities from the classifier's weights, if the config leaves it open."""
         if cfg.MODEL.HEADS.NUM_CLASSES > 0:
             return
-        if _CLASSIFIER not in weights:
+        count = number_of_classes(weights)
+        if count is None:
             raise ValueError(
-                f"{cfg.MODEL.WEIGHTS} has no {_CLASSIFIER}, which would tell the number of identities: set "
+                f"{cfg.MODEL.WEIGHTS} has no heads.weight, which would tell the number of identities: set "
                 "MODEL.HEADS.NUM_CLASSES to that of the training"
             )
-        cfg.MODEL.HEADS.NUM_CLASSES = len(weights[_CLASSIFIER])
+        cfg.MODEL.HEADS.NUM_CLASSES = count
 
     def preprocess(self, one: ImageLike) -> Tensor:
         """Return an image as uint8 (3, H, W) in the size INPUT.SIZE_TEST."""

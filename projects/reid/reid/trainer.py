@@ -10,6 +10,7 @@ from torch import nn
 
 from steploop.config import CfgNode, resolve_device
 from steploop.engine import DefaultTrainer, HookBase, comm, get_event_storage, has_event_storage
+from steploop.engine.checkpoint import Convert
 from steploop.engine.hooks import GradientClipping
 from steploop.modeling import PretrainedWeights, pretrained_parts
 
@@ -26,6 +27,7 @@ from .data import (
 )
 from .evaluation import QueryExpansion, RankingOptions, ReidEvaluator, Reranking
 from .fastreid.pretrained import find_pretrained
+from .modeling.zoo import convert_reid
 from .schedules import NAMES as EPOCH_SCHEDULES
 from .schedules import build_epoch_schedule
 from .visualization import visualize_ranking
@@ -67,6 +69,11 @@ class ReidTrainer(DefaultTrainer):
         """Return what parts of a new run's model start from, looked for by name in the usual places."""
         parts = pretrained_parts(model)
         return {name: part._replace(path=find_pretrained(part.path)) for name, part in parts.items()}
+
+    @classmethod
+    def build_name_conversion(cls, cfg: CfgNode) -> Convert:
+        """Return what brings the entries of MODEL.WEIGHTS to the model's names: `convert_reid`."""
+        return convert_reid
 
     def build_hooks(self) -> list[HookBase | None]:
         """Return the engine's hooks, with gradients clipped group by group if that is asked for."""
