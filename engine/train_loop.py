@@ -9,6 +9,7 @@ from typing import Any
 from .distributed import comm
 from .metrics.events import EventStorage
 from .metrics.reader import NO_STOP, STOP, STOP_AND_REQUEUE, MetricReader
+from .run.best_effort import FULL_DISK, BestEffort
 from .run.seeding import seed_step
 from .run.start import begin
 
@@ -214,6 +215,7 @@ class TrainerBase:
         self._can_stop = False
         self._rank = 0
         self._loaded_storage: dict[str, Any] | None = None
+        self._effort = BestEffort(OSError)
 
     def register_hooks(self, hooks: Sequence[HookBase | None]) -> None:
         """Add hooks; those of one stage are called in the order of registration. None is skipped.
@@ -310,6 +312,7 @@ class TrainerBase:
         # From now on, such as during the final evaluation, a signal must not mark the run as interrupted.
         self._can_stop = False
         self.storage.iter = self.iter
+        self._effort.report()
         call_all(self._calls.after_train, "after_train")
 
     def before_step(self) -> None:
@@ -317,8 +320,7 @@ class TrainerBase:
         self.storage.iter = self.iter
         if self.seed is not None:
             seed_step(self.seed, self._rank, self.iter)
-        for call in self._calls.before_step:
-            call()
+        self._call_hooks(self._calls.before_step)
 
     def after_backward(self) -> None:
         """Called in each step when the gradients are complete and unscaled, before the optimizer's step."""
@@ -331,8 +333,7 @@ class TrainerBase:
         if is_due:
             self.read_metrics()
         try:
-            for call in self._calls.after_step:
-                call()
+            self._call_hooks(self._calls.after_step)
         except Exception:
             self._save_before_error()
             raise
@@ -340,6 +341,19 @@ class TrainerBase:
             self._reader.read_again(self.iter)  # so that metrics put by these hooks are written and saved at this step
         for call in self._calls.after_reading:
             call()
+
+    def _call_hooks(self, calls: list[Call]) -> None:
+        """Call hooks; with one process, a full disk that a hook meets does not end the run.
+
+        With several processes, the others may wait for what that hook would have done next: the run ends.
+        """
+        for call in calls:
+            try:
+                call()
+            except OSError as error:
+                if error.errno not in FULL_DISK or comm.get_world_size() > 1:
+                    raise
+                self._effort.note(f"a file of {type(getattr(call, '__self__', call)).__name__}", error)
 
     def _save_before_error(self) -> None:
         """Write and save a step after which a hook failed, such as an evaluation: its weights are as good as any.

@@ -10,6 +10,7 @@ from ..defaults.trainer import DefaultTrainer
 from ..distributed.launch import launch
 from .arguments import default_argument_parser
 from .errors import clear_errors
+from .mm_family import Translate, add_mm_arguments, setup_mm_config
 from .setup import default_setup, setup_config
 
 
@@ -18,6 +19,8 @@ def main(
     *add_config: Callable[[CfgNode], None],
     read_config: Callable[[argparse.Namespace], CfgNode] | None = None,
     description: str | None = None,
+    from_mm: Translate | None = None,
+    change_args: Callable[[argparse.Namespace], None] | None = None,
     argv: Sequence[str] | None = None,
 ) -> None:
     """Read the command line, and train or evaluate in as many processes as it asks for.
@@ -35,17 +38,31 @@ def main(
         read_config: makes the frozen config of the command line where the project's configs have several forms; by
             default `setup_config` does, with `add_config`.
         description: the text above the flags in ``--help``; by default the first line of the trainer's docstring.
+        from_mm: for a project that also reads configs of MMDetection's family: see `setup_mm_config`.
+        change_args: changes the parsed arguments before the config is made from them.
         argv: the command line; by default that of this program.
 
     Raises:
         SystemExit: the run was interrupted (REQUEUE_EXIT_CODE), or the command line or the config is wrong.
         RankError: one of several processes failed.
     """
+
+    def add_all(cfg: CfgNode) -> None:
+        for add in add_config:
+            add(cfg)
+
     with clear_errors():
         parser = default_argument_parser()
         parser.description = description or (inspect.getdoc(trainer) or "").partition("\n")[0]
+        if from_mm is not None:
+            add_mm_arguments(parser)
         args = parser.parse_args(argv)
-        cfg = setup_config(args, *add_config) if read_config is None else read_config(args)
+        if change_args is not None:
+            change_args(args)
+        if read_config is not None:
+            cfg = read_config(args)
+        else:
+            cfg = setup_mm_config(args, add_all, from_mm) if from_mm is not None else setup_config(args, add_all)
         launch(
             _run,
             args.num_gpus,

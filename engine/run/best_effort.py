@@ -1,10 +1,13 @@
 """Runs actions that a training does not need: if one fails, the error is logged and the training continues."""
 
+import errno
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
 logger = logging.getLogger(__name__)
+
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass
@@ -23,6 +26,7 @@ class BestEffort:
       tables of results on the console, traces of the profiler.
     - with OSError (a full disk, a folder that is gone): periodic checkpoints, the best checkpoint, results.json,
       manifest.json, nonfinite_*.json. Another error of theirs is one of the program, and ends the run.
+    - with an OSError of a full disk, in a run of one process: any hook before or after a step.
 
     The final checkpoint, and that of a run that is stopped, are the purpose of a run: if one fails, the run fails.
 
@@ -44,16 +48,20 @@ class BestEffort:
         try:
             action()
         except self._errors as error:
-            is_first = what not in self._failures
-            count = 1 if is_first else self._failures[what].count + 1
-            self._failures[what] = _Failures(count, error)
-            # The trace of a full disk says nothing; that of a bug is needed, once.
-            trace = error if is_first and not isinstance(error, OSError) else None
-            logger.error("%s could not be written, the training goes on without it: %r", what, error, exc_info=trace)
+            self.note(what, error)
             return False
         if what in self._failures:
             self._failures[what].is_open = False
         return True
+
+    def note(self, what: str, error: Exception) -> None:
+        """Log an error that a caller has caught, and count it for `report`."""
+        is_first = what not in self._failures
+        count = 1 if is_first else self._failures[what].count + 1
+        self._failures[what] = _Failures(count, error)
+        # The trace of a full disk says nothing; that of a bug is needed, once.
+        trace = error if is_first and not isinstance(error, OSError) else None
+        logger.error("%s could not be written, the training goes on without it: %r", what, error, exc_info=trace)
 
     def report(self) -> None:
         """Log what was not written in this run, and forget it."""

@@ -1,38 +1,13 @@
 """Trains and evaluates object detectors; ``--help`` shows how."""
 
-import argparse
-
-from steploop.config import CfgNode
-from steploop.engine import clear_errors, default_argument_parser, default_setup, launch
-from steploop.engine.cli.mm_family import add_mm_arguments, setup_mm_config
+from steploop.engine import main
 from steploop.projects.detection import add_detection_config, detection_from_mm
 from steploop.projects.detection.trainer import DetectionTrainer
 
-
-def main(cfg: CfgNode, args: argparse.Namespace) -> None:
-    """Run in each process."""
-    default_setup(cfg, args)
-    trainer = DetectionTrainer(cfg)
-    trainer.resume_or_load(resume=args.resume)
-    if args.eval_only:
-        trainer.evaluate()
-    else:
-        trainer.train()
-
-
 if __name__ == "__main__":
-    with clear_errors():
-        parser = default_argument_parser()
-        add_mm_arguments(parser)
-        args = parser.parse_args()
-        cfg = setup_mm_config(args, add_detection_config, detection_from_mm)
-        launch(
-            main,
-            args.num_gpus,
-            args.num_machines,
-            args.machine_rank,
-            args.dist_url,
-            args=(cfg, args),
-            device=cfg.MODEL.DEVICE,
-            launcher=args.launcher,
-        )
+    main(
+        DetectionTrainer,
+        add_detection_config,
+        description="Trains and evaluates object detectors.",
+        from_mm=detection_from_mm,
+    )

@@ -6,4 +6,9 @@ from steploop.projects.reid.fastreid.command_line import setup_reid_config
 from steploop.projects.reid.trainer import ReidTrainer
 
 if __name__ == "__main__":
-    main(ReidTrainer, add_reid_config, read_config=setup_reid_config, description=__doc__)
+    main(
+        ReidTrainer,
+        add_reid_config,
+        read_config=setup_reid_config,
+        description="Trains and evaluates person re-identification.",
+    )

@@ -1,3 +1,4 @@
+import errno
 import gc
 import inspect
 import logging
@@ -255,6 +256,33 @@ def test_the_loader_is_entered_at_the_first_step():
     trainer = tiny_trainer()
     trainer.train(1000, 1003)
     assert trainer.data_loader.drawn == [1000, 1001, 1002]
+
+
+def full_disk(trainer):
+    if trainer.iter == 2:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("point", ["before_step", "after_step"])
+def test_a_full_disk_that_a_hook_meets_does_not_end_the_run(point, caplog):
+    trainer = tiny_trainer()
+    after = []
+    other = hooks.CallbackHook(after_step=lambda trainer: after.append(trainer.iter))
+    trainer.register_hooks([hooks.CallbackHook(**{point: full_disk}), other])
+    trainer.train(0, 4)
+    assert trainer.iter == 4 and after == [0, 1, 2, 3]
+    assert "a file of CallbackHook could not be written" in caplog.text
+    assert "In this run, a file of CallbackHook failed 1 times" in caplog.text
+
+
+def test_another_error_of_the_system_ends_the_run():
+    def missing(trainer):
+        raise FileNotFoundError("gone")
+
+    trainer = tiny_trainer()
+    trainer.register_hooks([hooks.CallbackHook(after_step=missing)])
+    with pytest.raises(FileNotFoundError, match="gone"):
+        trainer.train(0, 4)
 
 
 def test_a_loader_with_seek_is_entered_again_by_a_second_training():

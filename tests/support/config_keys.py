@@ -179,7 +179,7 @@ class _Reader:
             self.found.append(Use(key, self.file, node.lineno))
 
     def _matching(self, path: tuple[str, ...]) -> list[str]:
-        for depth in range(len(path)):
+        for depth in reversed(range(len(path))):  # the longest: two projects may use a name as a key and as a section
             if ".".join(path[: depth + 1]) in self._keys:
                 return [".".join(path[: depth + 1])]
         if "*" not in path:

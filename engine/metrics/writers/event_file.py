@@ -30,7 +30,7 @@ class EventFile:
 
     def __init__(self, folder: str | os.PathLike[str], filename_suffix: str = "") -> None:
         number = next(_numbers)
-        name = f"events.out.tfevents.{int(time.time()):010d}.{host_name()}.{os.getpid()}.{number}"
+        name = f"events.out.tfevents.{int(time.time()):010d}.{host_name()}.{os.getpid()}.{number:05d}"
         version = _record(Event(wall_time=time.time(), file_version="brain.Event:2"))
         self._file = AppendedFile(Path(folder, name + filename_suffix), version, _make_folder)
 

@@ -1,11 +1,14 @@
 """Weights of other libraries for a recognizer."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
 
 from .modeling.checkpoint_names import convert, family_of
+
+logger = logging.getLogger(__name__)
 
 
 def as_recognizer(state: Mapping[str, Any], expected: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -21,6 +24,14 @@ def as_recognizer(state: Mapping[str, Any], expected: Mapping[str, Any]) -> Mapp
     except ValueError:
         return state  # the loader says what the file and the model have
     head = expected.get("cls_head.fc_cls.weight")
-    slow = [value.shape[0] for name, value in expected.items() if name.startswith("backbone.slow_path.layer4")]
-    fast_channels = head.shape[1] - max(slow) if isinstance(head, Tensor) and slow else 0
-    return convert(tensors, fast_channels=fast_channels).weights
+    last = [name for name in expected if name.startswith("backbone.slow_path.layer4.") and name.endswith("bn.bias")]
+    slow = max((len(expected[name]) for name in last), default=0)
+    converted = convert(tensors, fast_channels=len(head[0]) - slow if isinstance(head, Tensor) and slow else 0)
+    if converted.frame_choice != "stride":
+        logger.warning(
+            "Weights of %s were trained on other frames of a clip: set MODEL.SPEC.backbone.frame_choice to %s, or "
+            "their figures are not reached",
+            converted.family,
+            converted.frame_choice,
+        )
+    return converted.weights

@@ -9,7 +9,7 @@ def add_reid_config(cfg: CN) -> None:
     """Add the keys of the re-ID project, of the backbone and of the samplers to `cfg`, in place."""
     add_backbone_config(cfg)
     add_sampler_config(cfg)
-    # "Baseline", "MGN", "MoCo", "Distiller", "DistillerOverhaul" or "AttrBaseline".
+    # "Baseline", "MGN" or "MoCo".
     cfg.MODEL.META_ARCHITECTURE = "Baseline"
     # MoCo: features in the memory; a multiple of IMS_PER_BATCH.
     cfg.MODEL.QUEUE_SIZE = 8192
@@ -168,10 +168,3 @@ def add_reid_config(cfg: CN) -> None:
     # Learning rate of the heads relative to BASE_LR.
     cfg.SOLVER.HEADS_LR_FACTOR = 1.0
     cfg.SOLVER.IMS_PER_BATCH = 64
-    # Distillation: configs of the teachers, in either dialect, and their weights; a moving average of the student too.
-    cfg.KD = CN()
-    cfg.KD.MODEL_CONFIG = []
-    cfg.KD.MODEL_WEIGHTS = []
-    cfg.KD.EMA = CN()
-    cfg.KD.EMA.ENABLED = False
-    cfg.KD.EMA.MOMENTUM = 0.999

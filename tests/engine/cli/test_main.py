@@ -28,7 +28,7 @@ def add_config(cfg):
     cfg.MINE = 1
 
 if __name__ == "__main__":
-    main(Trainer, add_config, description=__doc__)
+    main(Trainer, add_config, description="Trains my model.")
 '''
 
 
@@ -66,12 +66,12 @@ def test_a_script_of_two_processes_and_its_help(tmp_path):
             [sys.executable, script, *line], cwd=tmp_path, env=environment, capture_output=True, text=True
         )
 
-    done = start("--num-gpus", "2", *RUN, "OUTPUT_DIR", "run", "MINE", "2")
+    done = start("--num-gpus", "2", *RUN, "OUTPUT_DIR", "run", "MINE", "2", "TEST.IMS_PER_BATCH", "4")
     assert done.returncode == 0, done.stderr
     assert "Rank of this process: 0 of 2" in (tmp_path / "run/log.txt").read_text()
     assert "MINE: 2" in (tmp_path / "run/config.yaml").read_text()
     help_text = start("--help").stdout
-    assert "Trains the project's model." in help_text and "train_net.py --config-file" in help_text
+    assert "Trains my model." in help_text and "train_net.py --config-file" in help_text
 
 
 def test_the_trainers_docstring_describes_the_script(capsys):

@@ -48,7 +48,8 @@ class Recognizer3D(nn.Module):
 
         Args:
             batch: "imgs" uint8 (N, views, C, T, H, W), not normalised; "label" int64 (N,) or (N, classes), which
-                evaluation does not look at. Where N samples have several clips, each trains with its sample's label.
+                evaluation does not look at; "broken" (N,), if it is there, is summed up as the metric "broken_videos".
+                Where N samples have several clips, each trains with its sample's label.
         """
         clips = batch["imgs"].to(self.pixel_mean.device)
         samples, views = clips.shape[:2]
@@ -56,7 +57,10 @@ class Recognizer3D(nn.Module):
         if not self.training:
             return self.logits_in_pieces(clips).unflatten(0, (samples, views))
         labels = batch["label"].to(clips.device).repeat_interleave(views, dim=0)
-        return self.cls_head.losses(self.logits(self.normalize(clips)), labels)
+        losses, metrics = self.cls_head.losses(self.logits(self.normalize(clips)), labels)
+        if "broken" in batch:
+            metrics["broken_videos"] = batch["broken"].float().sum()
+        return losses, metrics
 
     def normalize(self, clips: Tensor) -> Tensor:
         """Return clips of 0..255 with their mean removed, in the model's precision."""

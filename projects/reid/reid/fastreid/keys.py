@@ -32,10 +32,6 @@ SAME = (
     "INPUT.RPT.PROB",
     "INPUT.SIZE_TEST",
     "INPUT.SIZE_TRAIN",
-    "KD.EMA.ENABLED",
-    "KD.EMA.MOMENTUM",
-    "KD.MODEL_CONFIG",
-    "KD.MODEL_WEIGHTS",
     "MODEL.BACKBONE.ATT_DROP_RATE",
     "MODEL.BACKBONE.DEPTH",
     "MODEL.BACKBONE.DROP_PATH_RATIO",
@@ -145,6 +141,16 @@ IGNORED = {
     "MODEL.BACKBONE.SIE_COE": "fast-reid never gives its transformer a camera, so nothing is multiplied by it",
     "TEST.PRECISE_BN.DATASET": "the statistics come from the training sets, before each evaluation",
     "DATALOADER.SET_WEIGHT": "only SetReWeightSampler reads it",
+}
+
+_DISTILLER = "models that learn from a teacher (META_ARCHITECTURE Distiller) are not built here"
+
+# Refused where the value is not the default, with the reason.
+UNBUILT = {
+    "KD.EMA.ENABLED": _DISTILLER,
+    "KD.EMA.MOMENTUM": _DISTILLER,
+    "KD.MODEL_CONFIG": _DISTILLER,
+    "KD.MODEL_WEIGHTS": _DISTILLER,
 }
 
 _OLD = "it is a key of fast-reid before 1.0: use the config file of a newer version"

@@ -136,13 +136,13 @@ class MGN(ReidModel):
 def part_stage_of(backbone: ResNet) -> nn.Sequential:
     """Return a last stage with stride 1, without IBN, that starts from the weights of the backbone's."""
     last = backbone.layer4
-    block = type(last[0])
-    first = last[0].conv1
-    width = last[0].bn2.num_features
-    norm = _norm_name(last[0].bn2)
-    with_se = last[0].se is not None
+    block: Any = last[0]
+    first = block.conv1
+    width = block.bn2.num_features
+    norm = _norm_name(block.bn2)
+    with_se = block.se is not None
     stage = make_stage(
-        block,
+        type(block),
         len(last),
         first.in_channels,
         width,
@@ -182,7 +182,7 @@ def convert_resnet(state: Mapping[str, Any], expected: Mapping[str, Any]) -> Map
         if stage == "3" and block == 0:
             converted[f"backbone.{len(_SHARED)}.{rest}"] = value
             continue
-        place = f"0.{block - 1}" if stage == "3" else f"1.{block}"
+        inside = f"0.{block - 1}" if stage == "3" else f"1.{block}"
         for branch in ("b1", "b2", "b3"):
-            converted[f"{branch}.{place}.{rest}"] = value
+            converted[f"{branch}.{inside}.{rest}"] = value
     return converted

@@ -10,7 +10,7 @@ from steploop.config.nested import leaves
 from steploop.engine import build_default_config
 from steploop.projects.reid import add_reid_config
 from steploop.projects.reid.fastreid import fastreid_defaults, is_fastreid, read_config, translate
-from steploop.projects.reid.fastreid.keys import CONVERTED, IGNORED, RENAMED, SAME
+from steploop.projects.reid.fastreid.keys import CONVERTED, IGNORED, RENAMED, SAME, UNBUILT
 
 
 def read(path, *opts):
@@ -38,7 +38,7 @@ def test_the_defaults_are_those_of_fast_reid():
 
 def test_each_key_has_one_fate():
     keys = [name for name, _ in leaves(fastreid_defaults().to_dict())]
-    assert sorted([*SAME, *RENAMED, *CONVERTED, *IGNORED]) == sorted(keys)
+    assert sorted([*SAME, *RENAMED, *CONVERTED, *IGNORED, *UNBUILT]) == sorted(keys)
 
 
 def test_all_files_are_read(folder):
@@ -118,6 +118,7 @@ def test_a_config_of_ours_stays_ours(tmp_path):
         ("DATASETS: {NAMES: ()}\nDATALOADER: {SAMPLER_TRAIN: SetReWeightSampler}", "cannot run in fast-reid either"),
         ("MODEL: {BACKBONE: {PRETRAIN: True, DEPTH: 7x}}", "network of build_resnet_backbone '7"),
         ("MODEL: {BACKBONE: {PRETRAIN: True, NORM: layer}}", "MODEL.BACKBONE.NORM"),
+        ("SOLVER: {SCHED: MultiStepLR}\nKD: {MODEL_CONFIG: [a.yml]}", "KD.MODEL_CONFIG is refused"),
     ],
 )
 def test_what_is_refused_is_named(tmp_path, text, message):

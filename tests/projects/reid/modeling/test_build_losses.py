@@ -53,9 +53,10 @@ def test_only_the_listed_losses_are_built(cfg):
     assert list(build_losses(cfg)) == ["loss_triplet"]
 
 
-@pytest.mark.parametrize(
-    "names, match", [((), "is empty"), (("Triplet",), "'Triplet'.*CrossEntropyLoss, FocalLoss, TripletLoss")]
-)
+WRONG = [((), "is empty"), (("Triplet",), "'Triplet'.*CrossEntropyLoss, FocalLoss, TripletLoss")]
+
+
+@pytest.mark.parametrize("names, match", WRONG)
 def test_wrong_lists_are_named(cfg, names, match):
     cfg.MODEL.LOSSES.NAME = names
     with pytest.raises(ValueError, match=match):
