@@ -23,6 +23,8 @@ from .backbones.resnet import build_resnet_backbone as build_resnet_backbone
 from .backbones.resnext import build_resnext_backbone as build_resnext_backbone
 from .backbones.shufflenetv2 import ShuffleNetV2 as ShuffleNetV2
 from .backbones.shufflenetv2 import build_shufflenetv2_backbone as build_shufflenetv2_backbone
+from .backbones.timm_backbone import TimmBackbone as TimmBackbone
+from .backbones.timm_backbone import build_timm_backbone as build_timm_backbone
 from .backbones.vit import VisionTransformer as VisionTransformer
 from .backbones.vit import build_vit_backbone as build_vit_backbone
 from .build import BACKBONE_REGISTRY as BACKBONE_REGISTRY

@@ -17,6 +17,7 @@ from .setup import default_setup, setup_config
 def main(
     trainer: type[DefaultTrainer],
     *add_config: Callable[[CfgNode], None],
+    read_config: Callable[[argparse.Namespace], CfgNode] | None = None,
     description: str | None = None,
     from_mm: Translate | None = None,
     change_args: Callable[[argparse.Namespace], None] | None = None,
@@ -34,6 +35,8 @@ def main(
     Args:
         trainer: the class of the trainer; new processes import it by name, so it stands at the top of a module.
         add_config: functions that add the project's keys to the config.
+        read_config: makes the frozen config of the command line where the project's configs have several forms; by
+            default `setup_config` does, with `add_config`.
         description: the text above the flags in ``--help``; by default the first line of the trainer's docstring.
         from_mm: for a project that also reads configs of MMDetection's family: see `setup_mm_config`.
         change_args: changes the parsed arguments before the config is made from them.
@@ -56,7 +59,10 @@ def main(
         args = parser.parse_args(argv)
         if change_args is not None:
             change_args(args)
-        cfg = setup_mm_config(args, add_all, from_mm) if from_mm is not None else setup_config(args, add_all)
+        if read_config is not None:
+            cfg = read_config(args)
+        else:
+            cfg = setup_mm_config(args, add_all, from_mm) if from_mm is not None else setup_config(args, add_all)
         launch(
             _run,
             args.num_gpus,

@@ -1,10 +1,15 @@
 """Global pooling by name: (B, C, H, W) becomes (B, C, 1, 1)."""
 
+import logging
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .precision import full_precision
+
+logger = logging.getLogger(__name__)
 
 
 class GlobalAvgPool(nn.AdaptiveAvgPool2d):
@@ -51,6 +56,16 @@ class GeneralizedMeanPooling(nn.Module):
 
     def _set_exponent(self, p: Tensor) -> None:
         self.register_buffer("p", p, persistent=False)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """Take a learned exponent too, from a file of a model that learned it: its features need it."""
+        super()._load_from_state_dict(state_dict, prefix, *args)
+        unexpected, key = args[3], f"{prefix}p"
+        if key in unexpected and state_dict[key].shape == self.p.shape:
+            unexpected.remove(key)
+            with torch.no_grad():
+                self.p.copy_(state_dict[key])
+            logger.info("The exponent of the generalised mean is %.4g, from the file", self.p.item())
 
     def forward(self, x: Tensor) -> Tensor:
         """Pool `x` (B, C, H, W) to (B, C, 1, 1)."""

@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -9,6 +10,52 @@ from torch import Tensor, nn
 
 from steploop.config import CfgNode, get_cfg
 from steploop.projects.reid import add_reid_config
+
+AGW: dict[str, Any] = {
+    "MODEL__BACKBONE__WITH_NL": True,
+    "MODEL__HEADS__POOL_LAYER": "GeneralizedMeanPooling",
+    "MODEL__LOSSES__TRI__MARGIN": 0.0,
+    "MODEL__LOSSES__TRI__HARD_MINING": False,
+}
+SBS: dict[str, Any] = {
+    "MODEL__BACKBONE__WITH_NL": True,
+    "MODEL__HEADS__NECK_FEAT": "after",
+    "MODEL__HEADS__POOL_LAYER": "GeneralizedMeanPoolingP",
+    "MODEL__HEADS__CLS_LAYER": "CircleSoftmax",
+    "MODEL__HEADS__SCALE": 64.0,
+    "MODEL__HEADS__MARGIN": 0.35,
+    "MODEL__LOSSES__TRI__MARGIN": 0.0,
+    "INPUT__SIZE_TEST": [384, 128],
+}
+IBN: dict[str, Any] = {"MODEL__BACKBONE__WITH_IBN": True}
+R101: dict[str, Any] = {"MODEL__BACKBONE__DEPTH": "101x", **IBN}
+S50: dict[str, Any] = {"MODEL__BACKBONE__NAME": "build_resnest_backbone", "MODEL__BACKBONE__DEPTH": "50x"}
+MODELS: dict[str, dict[str, Any]] = {
+    "bagtricks_R50": {},
+    "bagtricks_R50-ibn": IBN,
+    "bagtricks_R101-ibn": R101,
+    "bagtricks_S50": S50,
+    "bagtricks_vit": {
+        "MODEL__BACKBONE__NAME": "build_vit_backbone",
+        "MODEL__BACKBONE__DEPTH": "base",
+        "MODEL__HEADS__POOL_LAYER": "Identity",
+    },
+    "AGW_R50": AGW,
+    "AGW_R50-ibn": {**AGW, **IBN},
+    "AGW_R101-ibn": {**AGW, **R101},
+    "AGW_S50": {**AGW, **S50},
+    "sbs_R50": SBS,
+    "sbs_R50-ibn": {**SBS, **IBN},
+    "sbs_R101-ibn": {**SBS, **R101},
+    "sbs_S50": {**SBS, **S50},
+    "mgn_R50-ibn": {
+        **SBS,
+        **IBN,
+        "MODEL__META_ARCHITECTURE": "MGN",
+        "MODEL__BACKBONE__WITH_NL": False,
+        "MODEL__HEADS__EMBEDDING_DIM": 256,
+    },
+}
 
 
 def golden_cfg(**options: object) -> CfgNode:

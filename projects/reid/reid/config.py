@@ -9,11 +9,13 @@ def add_reid_config(cfg: CN) -> None:
     """Add the keys of the re-ID project, of the backbone and of the samplers to `cfg`, in place."""
     add_backbone_config(cfg)
     add_sampler_config(cfg)
-    # "Baseline", "MGN", "MoCo", "Distiller", "DistillerOverhaul" or "AttrBaseline".
+    # "Baseline", "MGN" or "MoCo".
     cfg.MODEL.META_ARCHITECTURE = "Baseline"
     # MoCo: features in the memory; a multiple of IMS_PER_BATCH.
     cfg.MODEL.QUEUE_SIZE = 8192
     cfg.MODEL.BACKBONE.LAST_STRIDE = 1
+    # Channels that the backbone must have; 0 does not check.
+    cfg.MODEL.BACKBONE.EXPECTED_CHANNELS = 0
     cfg.MODEL.HEADS = CN()
     cfg.MODEL.HEADS.NAME = "EmbeddingHead"
     # 0 takes the number of identities of the training set.
@@ -75,10 +77,39 @@ def add_reid_config(cfg: CN) -> None:
     cfg.INPUT.PADDING = CN()
     cfg.INPUT.PADDING.ENABLED = True
     cfg.INPUT.PADDING.SIZE = 10
-    # Random erasing (arXiv:1708.04896).
+    # "constant" (zeros), "edge" or "reflect".
+    cfg.INPUT.PADDING.MODE = "constant"
+    # Random erasing (arXiv:1708.04896), with a colour in 0..255; [] is MODEL.PIXEL_MEAN.
     cfg.INPUT.REA = CN()
     cfg.INPUT.REA.ENABLED = True
     cfg.INPUT.REA.PROB = 0.5
+    cfg.INPUT.REA.VALUE = []
+    # Policies of AutoAugment for ImageNet (arXiv:1805.09501), with this probability.
+    cfg.INPUT.AUTOAUG = CN()
+    cfg.INPUT.AUTOAUG.ENABLED = False
+    cfg.INPUT.AUTOAUG.PROB = 0.1
+    # A random window in place of the whole image, scaled to SIZE; tests take the middle.
+    cfg.INPUT.CROP = CN()
+    cfg.INPUT.CROP.ENABLED = False
+    cfg.INPUT.CROP.SIZE = [224, 224]
+    cfg.INPUT.CROP.SCALE = [0.16, 1.0]
+    cfg.INPUT.CROP.RATIO = [3 / 4, 4 / 3]
+    # Brightness, contrast, saturation and hue, with this probability.
+    cfg.INPUT.CJ = CN()
+    cfg.INPUT.CJ.ENABLED = False
+    cfg.INPUT.CJ.PROB = 0.5
+    cfg.INPUT.CJ.BRIGHTNESS = 0.15
+    cfg.INPUT.CJ.CONTRAST = 0.15
+    cfg.INPUT.CJ.SATURATION = 0.1
+    cfg.INPUT.CJ.HUE = 0.1
+    # AugMix (arXiv:1912.02781), with this probability.
+    cfg.INPUT.AUGMIX = CN()
+    cfg.INPUT.AUGMIX.ENABLED = False
+    cfg.INPUT.AUGMIX.PROB = 0.5
+    # A patch of another training image, with this probability.
+    cfg.INPUT.RPT = CN()
+    cfg.INPUT.RPT.ENABLED = False
+    cfg.INPUT.RPT.PROB = 0.5
     cfg.INPUT.AFFINE = CN()
     cfg.INPUT.AFFINE.ENABLED = False
     # Largest rotation in degrees, shift as a share of the side, scale range, and shear in degrees.
@@ -86,6 +117,10 @@ def add_reid_config(cfg: CN) -> None:
     cfg.INPUT.AFFINE.TRANSLATE = 0.05
     cfg.INPUT.AFFINE.SCALE = [0.9, 1.1]
     cfg.INPUT.AFFINE.SHEAR = 5.0
+    # Train on the queries and the galleries of DATASETS.TRAIN too.
+    cfg.DATASETS.COMBINEALL = False
+    # "IdentitySampler", fast-reid's "NaiveIdentitySampler", "BalancedIdentitySampler" and "ImbalancedDatasetSampler",
+    # "WholeBatchSampler" (each image once, without an incomplete last batch), or one of the engine's.
     cfg.DATALOADER.SAMPLER_TRAIN = "IdentitySampler"
     cfg.DATALOADER.LABEL_FIELD = "pid"
     # Images of each identity in a batch (K of P x K).
@@ -125,6 +160,11 @@ def add_reid_config(cfg: CN) -> None:
     cfg.SOLVER.BASE_LR = 3.5e-4
     cfg.SOLVER.WEIGHT_DECAY = 5e-4
     cfg.SOLVER.WEIGHT_DECAY_NORM = None
+    # Also "EpochMultiStepLR" and "EpochCosineLR": fast-reid's, which move at the end of an epoch of EPOCH_ITERS
+    # iterations; 0 is the number of training images // IMS_PER_BATCH.
+    cfg.SOLVER.EPOCH_ITERS = 0
+    # Clip the norm of each parameter group by itself.
+    cfg.SOLVER.CLIP_GRADIENTS.PER_GROUP = False
     # Learning rate of the heads relative to BASE_LR.
     cfg.SOLVER.HEADS_LR_FACTOR = 1.0
     cfg.SOLVER.IMS_PER_BATCH = 64

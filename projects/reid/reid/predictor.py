@@ -15,12 +15,13 @@ from steploop.engine import DefaultPredictor
 
 from .config import add_reid_config
 from .data import build_test_transforms
+from .fastreid import read_config
+from .modeling.zoo import number_of_classes
 from .trainer import ReidTrainer
 
 ImageLike: TypeAlias = str | Path | np.ndarray | Image.Image
 
 FINAL_WEIGHTS = "model_final.pth"
-_CLASSIFIER = "heads.weight"  # (identities, D)
 
 
 class ReidPredictor(DefaultPredictor):
@@ -55,12 +56,13 @@ class ReidPredictor(DefaultPredictor):
         """Take the number of identities from the classifier's weights, if the config leaves it open."""
         if cfg.MODEL.HEADS.NUM_CLASSES > 0:
             return
-        if _CLASSIFIER not in weights:
+        count = number_of_classes(weights)
+        if count is None:
             raise ValueError(
-                f"{cfg.MODEL.WEIGHTS} has no {_CLASSIFIER}, which would tell the number of identities: set "
+                f"{cfg.MODEL.WEIGHTS} has no heads.weight, which would tell the number of identities: set "
                 "MODEL.HEADS.NUM_CLASSES to that of the training"
             )
-        cfg.MODEL.HEADS.NUM_CLASSES = len(weights[_CLASSIFIER])
+        cfg.MODEL.HEADS.NUM_CLASSES = count
 
     def preprocess(self, one: ImageLike) -> Tensor:
         """Return an image as uint8 (3, H, W) in the size INPUT.SIZE_TEST."""
@@ -123,8 +125,7 @@ def load_run_config(config_file: str | Path = "", weights: str | Path = "", opts
             raise FileNotFoundError(f"{config_file} is not there: name the config of {weights} with --config-file")
     cfg = get_cfg()
     add_reid_config(cfg)
-    cfg.merge_from_file(config_file)
-    cfg.merge_from_list(list(opts))
+    read_config(cfg, config_file, opts)
     cfg.MODEL.WEIGHTS = str(weights or _weights_of(cfg, Path(config_file)))
     cfg.freeze()
     return cfg

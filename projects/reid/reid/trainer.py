@@ -1,6 +1,7 @@
 """What re-identification changes of a training: its data, its evaluation, and a picture of it."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,14 @@ import torch
 from torch import nn
 
 from steploop.config import CfgNode, resolve_device
-from steploop.engine import DefaultTrainer, comm, get_event_storage, has_event_storage
+from steploop.engine import DefaultTrainer, HookBase, comm, get_event_storage, has_event_storage
+from steploop.engine.checkpoint import Convert
+from steploop.engine.hooks import GradientClipping
+from steploop.modeling import PretrainedWeights, pretrained_parts
 
 # Importing them registers the models and the data sets.
 from . import modeling  # noqa: F401
+from .clipping import GroupGradientClipping
 from .data import (
     ReidDataset,
     build_reid_test_loader,
@@ -21,6 +26,10 @@ from .data import (
     get_train_dataset,
 )
 from .evaluation import QueryExpansion, RankingOptions, ReidEvaluator, Reranking
+from .fastreid.pretrained import find_pretrained
+from .modeling.zoo import convert_reid
+from .schedules import NAMES as EPOCH_SCHEDULES
+from .schedules import build_epoch_schedule
 from .visualization import visualize_ranking
 
 logger = logging.getLogger(__name__)
@@ -38,7 +47,7 @@ class ReidTrainer(DefaultTrainer):
             for name in cfg.DATASETS.TEST:
                 self.build_test_loader(cfg, name)
                 self.build_evaluator(cfg, name)
-            super().__init__(with_num_classes(cfg))
+            super().__init__(with_training_set(cfg))
 
     @classmethod
     def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
@@ -49,9 +58,36 @@ class ReidTrainer(DefaultTrainer):
         return super().build_optimizer(cfg, model)
 
     @classmethod
+    def build_lr_scheduler(cls, cfg: CfgNode, optimizer: torch.optim.Optimizer) -> Any:
+        """Return the schedule that SOLVER describes, one of the engine's or one by epochs."""
+        if cfg.SOLVER.LR_SCHEDULER_NAME in EPOCH_SCHEDULES:
+            return build_epoch_schedule(cfg, optimizer)
+        return super().build_lr_scheduler(cfg, optimizer)
+
+    @classmethod
+    def build_pretrained_parts(cls, cfg: CfgNode, model: nn.Module) -> Mapping[str, PretrainedWeights]:
+        """Return what parts of a new run's model start from, looked for by name in the usual places."""
+        parts = pretrained_parts(model)
+        return {name: part._replace(path=find_pretrained(part.path)) for name, part in parts.items()}
+
+    @classmethod
+    def build_name_conversion(cls, cfg: CfgNode) -> Convert:
+        """Return what brings the entries of MODEL.WEIGHTS to the model's names: `convert_reid`."""
+        return convert_reid
+
+    def build_hooks(self) -> list[HookBase | None]:
+        """Return the engine's hooks, with gradients clipped group by group if that is asked for."""
+        hooks = super().build_hooks()
+        clip = self.cfg.SOLVER.CLIP_GRADIENTS
+        if clip.ENABLED and clip.PER_GROUP and clip.CLIP_TYPE == "norm":
+            by_group = GroupGradientClipping(clip.CLIP_VALUE, clip.NORM_TYPE)
+            hooks = [by_group if isinstance(hook, GradientClipping) else hook for hook in hooks]
+        return hooks
+
+    @classmethod
     def build_train_loader(cls, cfg: CfgNode) -> Any:
         """Return an endless loader of the training images."""
-        dataset = get_train_dataset(cfg.DATASETS.TRAIN, cfg.INPUT.TURNS)
+        dataset = train_dataset(cfg)
         return build_reid_train_loader(
             cfg, dataset, seed=cfg.SEED, rank=comm.get_rank(), world_size=comm.get_world_size()
         )
@@ -131,12 +167,30 @@ def ranking_options(cfg: CfgNode) -> RankingOptions:
     )
 
 
-def with_num_classes(cfg: CfgNode) -> CfgNode:
-    """Return `cfg` with MODEL.HEADS.NUM_CLASSES filled in, if it is 0, from the training set."""
-    if cfg.MODEL.HEADS.NUM_CLASSES > 0:
+def train_dataset(cfg: CfgNode) -> ReidDataset:
+    """Return the data set that the config trains on."""
+    return get_train_dataset(cfg.DATASETS.TRAIN, cfg.INPUT.TURNS, combine_all=cfg.DATASETS.COMBINEALL)
+
+
+def with_training_set(cfg: CfgNode) -> CfgNode:
+    """Return `cfg` with what the training set says, where it was left open: NUM_CLASSES and EPOCH_ITERS.
+
+    Raises:
+        ValueError: an epoch has less than one batch.
+    """
+    by_epoch = cfg.SOLVER.LR_SCHEDULER_NAME in EPOCH_SCHEDULES and not cfg.SOLVER.EPOCH_ITERS
+    if cfg.MODEL.HEADS.NUM_CLASSES > 0 and not by_epoch:
         return cfg
-    dataset = get_train_dataset(cfg.DATASETS.TRAIN, cfg.INPUT.TURNS)
-    return cfg.changed(**{"MODEL.HEADS.NUM_CLASSES": dataset.num_pids})
+    dataset = train_dataset(cfg)
+    values: dict[str, Any] = {"MODEL.HEADS.NUM_CLASSES": cfg.MODEL.HEADS.NUM_CLASSES or dataset.num_pids}
+    if by_epoch:
+        values["SOLVER.EPOCH_ITERS"] = len(dataset.train) // cfg.SOLVER.IMS_PER_BATCH
+        if not values["SOLVER.EPOCH_ITERS"]:
+            raise ValueError(
+                f"SOLVER.IMS_PER_BATCH {cfg.SOLVER.IMS_PER_BATCH} is more than the {len(dataset.train)} images to "
+                "train on: lower it"
+            )
+    return cfg.changed(**values)
 
 
 def log_statistics(dataset: ReidDataset) -> None:

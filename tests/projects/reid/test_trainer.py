@@ -9,7 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from market_folder import write_folders, write_market
 from steploop.data import DatasetCatalog
 from steploop.projects.reid.data import ReidDataset, get_dataset
-from steploop.projects.reid.trainer import ReidTrainer, with_num_classes
+from steploop.projects.reid.trainer import ReidTrainer, with_training_set
 from tiny_reid import tiny_reid_cfg
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -76,7 +76,7 @@ def test_evaluating_the_final_checkpoint_gives_the_final_figures(tmp_path):
 
 
 def test_a_finished_run_needs_its_pretrained_file_no_more(tmp_path):
-    backbone = ReidTrainer.build_model(with_num_classes(tiny_reid_cfg(tmp_path))).backbone
+    backbone = ReidTrainer.build_model(with_training_set(tiny_reid_cfg(tmp_path))).backbone
     torch.save({**backbone.state_dict(), "fc.weight": torch.zeros(1000, 64)}, tmp_path / "imagenet.pth")
     keys = {"MODEL__BACKBONE__PRETRAIN_PATH": str(tmp_path / "imagenet.pth")}
     trainer = ReidTrainer(tiny_reid_cfg(tmp_path / "run", **keys))
@@ -95,7 +95,7 @@ def test_a_finished_run_needs_its_pretrained_file_no_more(tmp_path):
 
 
 def test_the_heads_have_a_learning_rate_of_their_own(tmp_path):
-    cfg = with_num_classes(tiny_reid_cfg(tmp_path, SOLVER__HEADS_LR_FACTOR=10.0, SOLVER__BASE_LR=0.5))
+    cfg = with_training_set(tiny_reid_cfg(tmp_path, SOLVER__HEADS_LR_FACTOR=10.0, SOLVER__BASE_LR=0.5))
     groups = ReidTrainer.build_optimizer(cfg, ReidTrainer.build_model(cfg)).param_groups
     rates = {(name.split(".")[0], group["lr"]) for group in groups for name in group["param_names"]}
     assert rates == {("backbone", 0.5), ("heads", 5.0)}
@@ -154,12 +154,12 @@ def test_a_test_set_without_queries_is_an_error_before_training(tmp_path, monkey
 
 def test_the_number_of_classes_is_filled_in(tmp_path):
     cfg = tiny_reid_cfg(tmp_path)
-    filled = with_num_classes(cfg)
+    filled = with_training_set(cfg)
     assert (filled.MODEL.HEADS.NUM_CLASSES, cfg.MODEL.HEADS.NUM_CLASSES) == (4, 0)
     assert filled.is_frozen()
-    assert with_num_classes(tiny_reid_cfg(tmp_path, INPUT__TURNS=4)).MODEL.HEADS.NUM_CLASSES == 16
+    assert with_training_set(tiny_reid_cfg(tmp_path, INPUT__TURNS=4)).MODEL.HEADS.NUM_CLASSES == 16
     given = tiny_reid_cfg(tmp_path, MODEL__HEADS__NUM_CLASSES=7)
-    assert with_num_classes(given) is given
+    assert with_training_set(given) is given
 
 
 def test_each_data_set_is_read_once_before_the_first_step(tmp_path, root):

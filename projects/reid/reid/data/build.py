@@ -13,8 +13,15 @@ from steploop import data
 from steploop.config import CfgNode
 
 from .dataset import ReidDataset
+from .identity_draws import (
+    BalancedIdentitySampler,
+    ImbalancedDatasetSampler,
+    NaiveIdentitySampler,
+    WholeBatchSampler,
+)
 from .identity_sampler import IdentitySampler
 from .items import ReidItem
+from .transforms.build import build_before_resize, build_resize, build_test_transforms, build_train_transforms
 
 
 @data.SAMPLER_REGISTRY.register(name="IdentitySampler")
@@ -26,6 +33,41 @@ def build_identity_sampler(cfg: CfgNode, items: Sequence[ReidItem], seed: int) -
         num_instances=cfg.DATALOADER.NUM_INSTANCE,
         seed=seed,
         camids=[item.camid for item in items],
+    )
+
+
+@data.SAMPLER_REGISTRY.register(name="WholeBatchSampler")
+def build_whole_batch_sampler(cfg: CfgNode, items: Sequence[ReidItem], seed: int) -> data.StreamSampler:
+    """Return the stream that has each image at most once in an epoch of whole batches."""
+    return WholeBatchSampler(len(items), batch_size=cfg.SOLVER.IMS_PER_BATCH, seed=seed)
+
+
+@data.SAMPLER_REGISTRY.register(name="ImbalancedDatasetSampler")
+def build_imbalanced_sampler(cfg: CfgNode, items: Sequence[ReidItem], seed: int) -> data.StreamSampler:
+    """Return the stream in which each identity is as likely as another."""
+    return ImbalancedDatasetSampler([item.pid for item in items], batch_size=cfg.SOLVER.IMS_PER_BATCH, seed=seed)
+
+
+@data.SAMPLER_REGISTRY.register(name="NaiveIdentitySampler")
+def build_naive_identity_sampler(cfg: CfgNode, items: Sequence[ReidItem], seed: int) -> data.StreamSampler:
+    """Return fast-reid's stream of P x K batches, with SOLVER.IMS_PER_BATCH and DATALOADER.NUM_INSTANCE."""
+    return NaiveIdentitySampler(
+        [item.pid for item in items],
+        batch_size=cfg.SOLVER.IMS_PER_BATCH,
+        num_instances=cfg.DATALOADER.NUM_INSTANCE,
+        seed=seed,
+    )
+
+
+@data.SAMPLER_REGISTRY.register(name="BalancedIdentitySampler")
+def build_balanced_identity_sampler(cfg: CfgNode, items: Sequence[ReidItem], seed: int) -> data.StreamSampler:
+    """Return fast-reid's stream of P x K batches whose images of an identity come from several cameras."""
+    return BalancedIdentitySampler(
+        [item.pid for item in items],
+        batch_size=cfg.SOLVER.IMS_PER_BATCH,
+        num_instances=cfg.DATALOADER.NUM_INSTANCE,
+        camids=[item.camid for item in items],
+        seed=seed,
     )
 
 
@@ -95,38 +137,32 @@ class IndexedMapper:
         return {**self.mapper(item, rng), "indices": index}
 
 
-def build_train_transforms(cfg: CfgNode) -> data.Compose:
-    """Return the random transforms of INPUT, for uint8 tensors of INPUT.SIZE_TRAIN."""
-    options = cfg.INPUT
-    transforms: list[data.Transform] = []
-    if options.FLIP.ENABLED:
-        transforms.append(data.RandomFlip(options.FLIP.PROB))
-    if options.PADDING.ENABLED:
-        transforms += [data.Pad(options.PADDING.SIZE), data.RandomCrop(options.SIZE_TRAIN)]
-    if options.AFFINE.ENABLED:
-        affine = options.AFFINE
-        transforms.append(data.RandomAffine(affine.DEGREES, affine.TRANSLATE, affine.SCALE, affine.SHEAR))
-    if options.REA.ENABLED:
-        transforms.append(data.RandomErasing(options.REA.PROB, value=cfg.MODEL.PIXEL_MEAN))
-    return data.Compose(transforms)
-
-
-def build_test_transforms(cfg: CfgNode) -> data.Compose:
-    """Return the transform that brings an image to a uint8 tensor of INPUT.SIZE_TEST; nothing in it is random."""
-    return data.Compose([data.ResizeToTensor(cfg.INPUT.SIZE_TEST)])
-
-
 def build_train_mapper(cfg: CfgNode, items: Sequence[ReidItem]) -> ReidMapper:
     """Return what makes training samples, with a cache of `items` if DATALOADER.CACHE asks for one.
 
     Raises:
-        ValueError: DATALOADER.CACHE does not hold one image.
+        ValueError: DATALOADER.CACHE does not hold one image, or does not go with INPUT.AUTOAUG or CROP, which need
+            images in their own size.
         RuntimeError: the machine has too little shared memory.
     """
-    resize = data.ResizeToTensor(cfg.INPUT.SIZE_TRAIN)
-    mebibytes = cfg.DATALOADER.CACHE
-    cache = data.ImageCache(map(image_key, items), (3, resize.height, resize.width), mebibytes) if mebibytes else None
-    return ReidMapper(build_train_transforms(cfg), prepare=resize, cache=cache)
+    resize, mebibytes = build_resize(cfg), cfg.DATALOADER.CACHE
+
+    plain = build_test_transforms(cfg.changed(**{"INPUT.SIZE_TEST": cfg.INPUT.SIZE_TRAIN}))
+
+    def read(index: int) -> torch.Tensor:
+        image: torch.Tensor = plain(_read(items[index]), data.sample_rng(0, 0))  # nothing in it is random
+        return image
+
+    random = build_train_transforms(cfg, len(items), read)
+    if not (cfg.INPUT.AUTOAUG.ENABLED or cfg.INPUT.CROP.ENABLED):
+        shape = (3, *cfg.INPUT.SIZE_TRAIN)
+        cache = data.ImageCache(map(image_key, items), shape, mebibytes) if mebibytes else None
+        return ReidMapper(random, prepare=resize.transforms[0], cache=cache)
+    if mebibytes:
+        raise ValueError(
+            "DATALOADER.CACHE keeps images of one size: set it to 0 with INPUT.AUTOAUG.ENABLED or INPUT.CROP.ENABLED"
+        )
+    return ReidMapper(data.Compose([build_before_resize(cfg), resize, random]))
 
 
 def build_reid_train_loader(

@@ -60,6 +60,16 @@ class ReidDataset:
                 key = "DATASETS.TRAIN" if subset == "train" else "DATASETS.TEST"
                 raise ValueError(f"data set {self.name!r} has no {subset} images: name another one in {key}")
 
+    def combined(self) -> "ReidDataset":
+        """Return a data set that trains on all three subsets; distractors (identity 0 or below) are left out.
+
+        Identities to test on are others than those to train on, also where they have the same number.
+        """
+        tested = [item for item in (*self.query, *self.gallery) if item.pid > 0]
+        first = self.num_pids
+        tested = [item._replace(pid=first + item.pid) for item in dict.fromkeys(tested)]
+        return ReidDataset(self.name, [*self.train, *tested], [], [])
+
     def statistics(self) -> str:
         """Return a table of the identities, images and cameras of each subset."""
         rows = []
@@ -114,12 +124,13 @@ def _read_dataset(name: str) -> ReidDataset:
     return ReidDataset(name, *read_subsets(source))
 
 
-def get_train_dataset(names: Sequence[str], turns: int = 1) -> ReidDataset:
+def get_train_dataset(names: Sequence[str], turns: int = 1, *, combine_all: bool = False) -> ReidDataset:
     """Return the data set to train on that several make together; see `merge_train` and `get_dataset`.
 
     Args:
         names: of the data sets.
         turns: 1, 2 or 4; see `turn_identities`.
+        combine_all: train on queries and galleries too; see `ReidDataset.combined`.
 
     Raises:
         ValueError: if there are no names, one has no training images, or one comes twice: its identities would become
@@ -130,6 +141,8 @@ def get_train_dataset(names: Sequence[str], turns: int = 1) -> ReidDataset:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"DATASETS.TRAIN names {', '.join(twice)} more than once: name each data set once")
     datasets = [get_dataset(name) for name in names]
+    if combine_all:
+        datasets = [dataset.combined() for dataset in datasets]
     for dataset in datasets:
         dataset.require("train")
     return turn_identities(datasets[0] if len(datasets) == 1 else merge_train(datasets), turns)

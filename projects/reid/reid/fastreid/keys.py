@@ -32,15 +32,10 @@ SAME = (
     "INPUT.RPT.PROB",
     "INPUT.SIZE_TEST",
     "INPUT.SIZE_TRAIN",
-    "KD.EMA.ENABLED",
-    "KD.EMA.MOMENTUM",
-    "KD.MODEL_CONFIG",
-    "KD.MODEL_WEIGHTS",
     "MODEL.BACKBONE.ATT_DROP_RATE",
     "MODEL.BACKBONE.DEPTH",
     "MODEL.BACKBONE.DROP_PATH_RATIO",
     "MODEL.BACKBONE.DROP_RATIO",
-    "MODEL.BACKBONE.FEAT_DIM",
     "MODEL.BACKBONE.LAST_STRIDE",
     "MODEL.BACKBONE.NAME",
     "MODEL.BACKBONE.STRIDE_SIZE",
@@ -123,6 +118,7 @@ SAME = (
 RENAMED = {
     "DATASETS.NAMES": "DATASETS.TRAIN",
     "DATASETS.TESTS": "DATASETS.TEST",
+    "MODEL.BACKBONE.FEAT_DIM": "MODEL.BACKBONE.EXPECTED_CHANNELS",
     "SOLVER.ETA_MIN_LR": "SOLVER.BASE_LR_END",
 }
 
@@ -145,6 +141,16 @@ IGNORED = {
     "MODEL.BACKBONE.SIE_COE": "fast-reid never gives its transformer a camera, so nothing is multiplied by it",
     "TEST.PRECISE_BN.DATASET": "the statistics come from the training sets, before each evaluation",
     "DATALOADER.SET_WEIGHT": "only SetReWeightSampler reads it",
+}
+
+_DISTILLER = "models that learn from a teacher (META_ARCHITECTURE Distiller) are not built here"
+
+# Refused where the value is not the default, with the reason.
+UNBUILT = {
+    "KD.EMA.ENABLED": _DISTILLER,
+    "KD.EMA.MOMENTUM": _DISTILLER,
+    "KD.MODEL_CONFIG": _DISTILLER,
+    "KD.MODEL_WEIGHTS": _DISTILLER,
 }
 
 _OLD = "it is a key of fast-reid before 1.0: use the config file of a newer version"

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 
 from steploop.config import CfgNode, ConfigError
-from steploop.config.bases import Layer, load_layers
+from steploop.config.bases import load_layers
 from steploop.config.nested import dotted_names
 
 from .defaults import fastreid_defaults
-from .keys import RECOGNISED_BY, REFUSED
+from .keys import RECOGNISED_BY, REFUSED, RENAMED
 from .translate import translate
 
 logger = logging.getLogger(__name__)
@@ -21,25 +21,13 @@ logger = logging.getLogger(__name__)
 def is_fastreid(config_file: str | os.PathLike[str], opts: Sequence[Any] = ()) -> bool:
     """Return whether a config file, one of its bases or an override has a key that only fast-reid has.
 
-    MODEL.BACKBONE.FEAT_DIM is one of ours too: in an override it tells nothing.
-
     Raises:
         ConfigError, FileNotFoundError: the file cannot be read.
     """
     layers = load_layers(config_file) if config_file else []
-    if any(_has(layer, key) for layer in layers for key in RECOGNISED_BY if not _is_ours(layer)):
-        return True
-    overridden = {str(item).partition("=")[0] for item in opts}
-    return bool(overridden & set(RECOGNISED_BY[:-1]))
-
-
-def _is_ours(layer: Layer) -> bool:
-    """Return whether the layer is a config of ours, which may have FEAT_DIM: ours names its schedule otherwise."""
-    return _has(layer, "SOLVER.LR_SCHEDULER_NAME") or _has(layer, "DATASETS.TRAIN")
-
-
-def _has(layer: Layer, key: str) -> bool:
-    return key in dotted_names(layer.values)
+    names = {name for layer in layers for name in dotted_names(layer.values)}
+    names |= {str(item).partition("=")[0] for item in opts}
+    return not names.isdisjoint(RECOGNISED_BY)
 
 
 def read_config(cfg: CfgNode, config_file: str | os.PathLike[str], opts: Sequence[Any] = ()) -> None:
@@ -82,15 +70,21 @@ def _refuse(config_file: str | os.PathLike[str]) -> None:
 
 
 def _split(opts: Sequence[Any]) -> tuple[list[Any], list[Any]]:
-    """Return the overrides of fast-reid's keys, and the others."""
+    """Return the overrides of fast-reid's keys, under its names, and the others."""
     known = set(dotted_names(fastreid_defaults().to_dict()))
+    their_name = {ours: theirs for theirs, ours in RENAMED.items()}
     theirs: list[Any] = []
     ours: list[Any] = []
     rest = iter(opts)
     for item in rest:
-        key, sign, _ = str(item).partition("=")
+        key, sign, value = str(item).partition("=")
+        key = their_name.get(key, key)
         target = theirs if key in known else ours
-        target.append(item)
-        if not sign:
-            target += [value for value in (next(rest, None),) if value is not None]
+        if sign:
+            target.append(f"{key}={value}")
+        else:
+            target += [key, *([following] if (following := next(rest, _END)) is not _END else [])]
     return theirs, ours
+
+
+_END = object()

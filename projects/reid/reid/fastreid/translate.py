@@ -8,7 +8,7 @@ from steploop.config.errors import unknown
 from steploop.config.nested import leaves
 
 from .defaults import fastreid_defaults
-from .keys import IGNORED, RENAMED, SAME
+from .keys import IGNORED, RENAMED, SAME, UNBUILT
 from .pretrained import pretrained_file
 
 _NORMS = {"bn": "BN", "syncbn": "SyncBN", "ghostbn": "GhostBN", "frozenbn": "FrozenBN", "gn": "GN"}
@@ -46,6 +46,10 @@ def translate(config: Mapping[str, Any], *, on_gpu: bool) -> Translation:
         ValueError: a value is none that fast-reid knows, or asks for something that does not work there.
     """
     given = dict(leaves(config))
+    defaults = dict(leaves(fastreid_defaults().to_dict()))
+    for key, reason in UNBUILT.items():
+        if given[key] != defaults[key]:
+            raise ValueError(f"{key} is refused: {reason}")
     result = Translation()
     for key in SAME:
         result.values[key] = given[key]
@@ -55,7 +59,6 @@ def translate(config: Mapping[str, Any], *, on_gpu: bool) -> Translation:
     _translate_data(given, result)
     _translate_solver(given, result)
     _translate_device(given, result, on_gpu)
-    defaults = dict(leaves(fastreid_defaults().to_dict()))
     for key, reason in IGNORED.items():
         if given[key] != defaults[key]:
             result.notes.append(f"{key} is ignored: {reason}")

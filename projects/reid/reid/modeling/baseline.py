@@ -10,7 +10,7 @@ from steploop.modeling import META_ARCH_REGISTRY, Backbone, build_backbone
 
 from .build_losses import Loss, build_losses
 from .heads import HeadOutputs, build_heads
-from .reid_model import Losses, ReidModel, accuracy, pixels_and_tests
+from .reid_model import Losses, ReidModel, accuracy, channels_of, pixels_and_tests
 
 
 @META_ARCH_REGISTRY.register()
@@ -41,7 +41,7 @@ class Baseline(ReidModel):
         backbone = build_backbone(cfg)
         return {
             "backbone": backbone,
-            "heads": build_heads(cfg, backbone.output_shape()[backbone.last_output].channels),
+            "heads": build_heads(cfg, channels_of(cfg, backbone)),
             "losses": build_losses(cfg),
             **pixels_and_tests(cfg),
         }

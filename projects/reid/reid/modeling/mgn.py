@@ -14,7 +14,7 @@ from steploop.modeling.backbones.resnet_blocks import make_stage
 
 from .build_losses import Loss, build_losses
 from .heads import HeadOutputs, build_heads
-from .reid_model import Losses, ReidModel, accuracy, pixels_and_tests
+from .reid_model import Losses, ReidModel, accuracy, channels_of, pixels_and_tests
 
 # Heads in the order of the embedding, and what each of them sees: (branch, parts of its height, which part).
 _SEEN = {
@@ -90,7 +90,7 @@ class MGN(ReidModel):
     def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
         """Return the parts that MODEL describes."""
         backbone = build_backbone(cfg)
-        channels = backbone.output_shape()[backbone.last_output].channels
+        channels = channels_of(cfg, backbone)
         return {
             "backbone": backbone,
             "heads": {name: build_heads(cfg, channels) for name in _SEEN},

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from steploop.config import CfgNode
+from steploop.modeling import Backbone
 
 Losses = dict[str, Tensor]
 
@@ -109,3 +110,19 @@ def pixels_and_tests(cfg: CfgNode) -> dict[str, Any]:
 def accuracy(pred_class_logits: Tensor, targets: Tensor) -> Tensor:
     """Return the share of samples, 0-d in 0..1, whose largest logit is that of their class."""
     return (pred_class_logits.argmax(dim=1) == targets).float().mean()
+
+
+def channels_of(cfg: CfgNode, backbone: Backbone) -> int:
+    """Return the channels of the backbone's last output.
+
+    Raises:
+        ValueError: MODEL.BACKBONE.EXPECTED_CHANNELS (fast-reid's FEAT_DIM) expects others.
+    """
+    channels = backbone.output_shape()[backbone.last_output].channels
+    expected = cfg.MODEL.BACKBONE.EXPECTED_CHANNELS
+    if expected not in (0, channels):
+        raise ValueError(
+            f"{cfg.MODEL.BACKBONE.NAME} {cfg.MODEL.BACKBONE.DEPTH} has {channels} channels, but the config expects "
+            f"{expected} (MODEL.BACKBONE.EXPECTED_CHANNELS; FEAT_DIM in a config of fast-reid's): set it to {channels}"
+        )
+    return channels

@@ -2,55 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from golden_reid import fill, golden_cfg, golden_images
+from golden_reid import MODELS, fill, golden_cfg, golden_images
 from shared_files import shared
 from steploop.modeling import META_ARCH_REGISTRY, build_model
 
-AGW = {
-    "MODEL__BACKBONE__WITH_NL": True,
-    "MODEL__HEADS__POOL_LAYER": "GeneralizedMeanPooling",
-    "MODEL__LOSSES__TRI__MARGIN": 0.0,
-    "MODEL__LOSSES__TRI__HARD_MINING": False,
-}
-SBS = {
-    "MODEL__BACKBONE__WITH_NL": True,
-    "MODEL__HEADS__NECK_FEAT": "after",
-    "MODEL__HEADS__POOL_LAYER": "GeneralizedMeanPoolingP",
-    "MODEL__HEADS__CLS_LAYER": "CircleSoftmax",
-    "MODEL__HEADS__SCALE": 64.0,
-    "MODEL__HEADS__MARGIN": 0.35,
-    "MODEL__LOSSES__TRI__MARGIN": 0.0,
-    "INPUT__SIZE_TEST": [384, 128],
-}
-IBN = {"MODEL__BACKBONE__WITH_IBN": True}
-R101 = {"MODEL__BACKBONE__DEPTH": "101x", **IBN}
-S50 = {"MODEL__BACKBONE__NAME": "build_resnest_backbone", "MODEL__BACKBONE__DEPTH": "50x"}
-MODELS = {
-    "bagtricks_R50": {},
-    "bagtricks_R50-ibn": IBN,
-    "bagtricks_R101-ibn": R101,
-    "bagtricks_S50": S50,
-    "bagtricks_vit": {
-        "MODEL__BACKBONE__NAME": "build_vit_backbone",
-        "MODEL__BACKBONE__DEPTH": "base",
-        "MODEL__HEADS__POOL_LAYER": "Identity",
-    },
-    "AGW_R50": AGW,
-    "AGW_R50-ibn": {**AGW, **IBN},
-    "AGW_R101-ibn": {**AGW, **R101},
-    "AGW_S50": {**AGW, **S50},
-    "sbs_R50": SBS,
-    "sbs_R50-ibn": {**SBS, **IBN},
-    "sbs_R101-ibn": {**SBS, **R101},
-    "sbs_S50": {**SBS, **S50},
-    "mgn_R50-ibn": {
-        **SBS,
-        **IBN,
-        "MODEL__META_ARCHITECTURE": "MGN",
-        "MODEL__BACKBONE__WITH_NL": False,
-        "MODEL__HEADS__EMBEDDING_DIM": 256,
-    },
-}
 RECORDED = {
     "golden/AGW_R50": ("AGW_R50", ""),
     "golden/sbs_R50": ("sbs_R50", ""),
