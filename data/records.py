@@ -6,6 +6,7 @@ import pickle
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 
 from .items import Items
@@ -47,11 +48,17 @@ class SharedRecords(Items[T]):
         # Tensors, because torch moves them to shared memory when they are sent to a spawned process.
         self._buffer = torch.frombuffer(buffer.getbuffer(), dtype=torch.uint8) if ends[-1] else torch.empty(0).byte()
         self._ends = torch.tensor(ends, dtype=torch.int64)
+        self._views: tuple[np.ndarray, memoryview] | None = None
 
     def item_at(self, index: int) -> T:
         """Return a new copy of a record."""
-        start, end = self._ends[index : index + 2].tolist()
-        return pickle.loads(self._buffer.numpy().data[start:end])  # noqa: S301  # written by this process
+        if self._views is None:  # made once in each process: a read of a tensor costs more than the record
+            self._views = self._ends.numpy(), self._buffer.numpy().data
+        ends, buffer = self._views
+        return pickle.loads(buffer[ends[index] : ends[index + 1]])  # noqa: S301  # written by this process
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_views": None}  # a view would be copied, in place of the shared memory
 
     def __len__(self) -> int:
         return len(self._ends) - 1

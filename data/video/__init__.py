@@ -12,5 +12,6 @@ from .index import VideoError as VideoError
 from .index import VideoIndex as VideoIndex
 from .index import index_video as index_video
 from .index import load_index as load_index
+from .shrink import shrink_video as shrink_video
 from .time_limit import VideoTimeout as VideoTimeout
 from .time_limit import time_limit as time_limit

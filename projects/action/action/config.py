@@ -13,6 +13,9 @@ def add_action_config(cfg: CN) -> None:
     # A file with the weights of a 2D ResNet, in torchvision's names, that the backbone is inflated from; "" starts from
     # random ones.
     cfg.MODEL.BACKBONE_WEIGHTS = ""
+    # Of the channels, RGB, in the range 0..255 (the mean and standard deviation of ImageNet).
+    cfg.MODEL.PIXEL_MEAN = [123.675, 116.28, 103.53]
+    cfg.MODEL.PIXEL_STD = [58.395, 57.12, 57.375]
     # Data sets by the names in TRAIN, VAL and TEST: each is a spec with "type" (VideoDataset, RawframeDataset,
     # ClassFolderDataset, CsvDataset, RepeatDataset, ConcatDataset) and MMAction2's arguments.
     cfg.DATASETS.SPECS = CN(new_allowed=True)

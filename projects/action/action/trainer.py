@@ -125,6 +125,13 @@ def class_names(dataset: ClipDataset, count: int) -> tuple[str, ...]:
     return (*dataset.classes, *(f"class {label}" for label in range(len(dataset.classes), count)))
 
 
+def class_names_in(checkpoint: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of the labels that a checkpoint of ours holds; () where it has none."""
+    names = checkpoint.get("classes")
+    names = names.get("names") if isinstance(names, Mapping) else None
+    return tuple(names) if isinstance(names, list) and all(isinstance(name, str) for name in names) else ()
+
+
 def with_num_classes(cfg: CfgNode, dataset: ClipDataset) -> CfgNode:
     """Return `cfg` with MODEL.NUM_CLASSES filled in: that of the model's spec, or of the training set.
 

@@ -157,7 +157,7 @@ def _place(path: str) -> str:
 
 
 def _classes(value: Any) -> tuple[str, ...]:
-    return read_classes(_place(value)) if isinstance(value, str) else tuple(value or ())
+    return read_classes(_place(value)) if value and isinstance(value, str) else tuple(value or ())
 
 
 def join(parts: Sequence[ClipDataset]) -> ClipDataset:
