@@ -66,7 +66,7 @@ def test_a_script_of_two_processes_and_its_help(tmp_path):
             [sys.executable, script, *line], cwd=tmp_path, env=environment, capture_output=True, text=True
         )
 
-    done = start("--num-gpus", "2", *RUN, "OUTPUT_DIR", "run", "MINE", "2", "TEST.IMS_PER_BATCH", "4")
+    done = start("--num-gpus", "2", *RUN, "OUTPUT_DIR", "run", "MINE", "2", "DATASETS.TEST", "()")
     assert done.returncode == 0, done.stderr
     assert "Rank of this process: 0 of 2" in (tmp_path / "run/log.txt").read_text()
     assert "MINE: 2" in (tmp_path / "run/config.yaml").read_text()
