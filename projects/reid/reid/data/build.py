@@ -84,7 +84,7 @@ class ReidMapper:
         self,
         transform: data.Transform,
         *,
-        prepare: Callable[[Image.Image], torch.Tensor] | None = None,
+        prepare: Callable[..., Any] | None = None,
         cache: data.ImageCache | None = None,
     ) -> None:
         self.transform = transform

@@ -39,7 +39,7 @@ def test_features(name):
     images = golden_images((256, 128), "extra").double()
     with torch.no_grad():
         features = model.double().eval()({"images": images})
-    # Of the part of a feature that depends on the image, which is as small as 1e-9 of it. The images are interpolated in
-    # float32, whose last bit depends on the number of threads.
+    # Relative to the part of a feature that depends on the image, which is as small as 1e-9 of it. The images are
+    # interpolated in float32, whose last bit depends on the number of threads.
     dependent = (golden - golden.mean(dim=0)).abs().max()
     assert (features - golden).abs().max() <= 1e-4 * dependent
