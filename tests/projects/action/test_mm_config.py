@@ -51,7 +51,9 @@ def test_slowfast_4x16():
     assert (solver.WARMUP_FACTOR, solver.WARMUP_MULTIPLIES, solver.BASE_LR_END) == (0.1, True, 0.0)
     assert (solver.IMS_PER_BATCH, cfg.DATALOADER.NUM_WORKERS, solver.CHECKPOINT_PERIOD) == (64, 2, 4)
     assert (cfg.TEST.EVAL_PERIOD, cfg.LOG_PERIOD, cfg.TEST.AVERAGE_CLIPS) == (5, 20, "prob")
-    assert (cfg.TEST.PRECISE_BN.ENABLED, cfg.TEST.PRECISE_BN.NUM_ITER) == (True, 200)
+    assert not cfg.TEST.PRECISE_BN.ENABLED  # this file has no precise_bn
+    precise = settings({**golden_config(SLOWFAST), "precise_bn": {"num_iters": 100, "interval": 3}}).TEST.PRECISE_BN
+    assert (precise.ENABLED, precise.NUM_ITER) == (True, 100)
     assert (cfg.DATASETS.TRAIN, cfg.DATASETS.TEST) == (("train",), ("val",))
     assert list(cfg.DATASETS.SPECS) == ["train", "val", "test"]
     assert cfg.MODEL.PIXEL_MEAN == [123.675, 116.28, 103.53]

@@ -128,7 +128,7 @@ def test_several_labels_become_a_vector(videos):
     [
         ([], "has one SampleFrames"),
         ([*STEPS, STEPS[0]], "came 2"),
-        ([STEPS[0], {"type": "Flipp"}], "step 1 of the pipeline, Flipp.*did you mean Flip"),
+        ([STEPS[0], {"type": "Flipp"}], "step 1 of the pipeline, Flipp.*did you mean 'Flip'"),
         ([STEPS[0], {"type": "Flip", "ratio": 1}], "step 1 of the pipeline, Flip"),
         ([STEPS[0], {"type": "FormatShape", "input_format": "NCHW"}], "NCTHW"),
         ([STEPS[0], {"type": "Normalize", "mean": [0], "std": [1], "to_bgr": True}], "to_bgr"),
