@@ -12,7 +12,7 @@ from steploop.config import CfgNode, resolve_device
 from steploop.engine import DefaultTrainer, HookBase, comm, get_event_storage, has_event_storage
 from steploop.engine.checkpoint import Convert
 from steploop.engine.hooks import GradientClipping
-from steploop.modeling import PretrainedWeights, pretrained_parts
+from steploop.modeling import pretrained_parts
 
 # Importing them registers the models and the data sets.
 from . import modeling  # noqa: F401
@@ -65,7 +65,7 @@ class ReidTrainer(DefaultTrainer):
         return super().build_lr_scheduler(cfg, optimizer)
 
     @classmethod
-    def build_pretrained_parts(cls, cfg: CfgNode, model: nn.Module) -> Mapping[str, PretrainedWeights]:
+    def build_pretrained_parts(cls, cfg: CfgNode, model: nn.Module) -> Mapping[str, Any]:
         """Return what parts of a new run's model start from, looked for by name in the usual places."""
         parts = pretrained_parts(model)
         return {name: part._replace(path=find_pretrained(part.path)) for name, part in parts.items()}
