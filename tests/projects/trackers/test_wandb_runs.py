@@ -1,4 +1,3 @@
-import pytest
 import torch
 
 from steploop.engine.checkpoint import read_checkpoint
@@ -80,10 +79,12 @@ def test_a_tool_that_breaks_does_not_end_the_training(tmp_path, wandb, caplog):
     assert caplog.text.count("Logging to wandb failed") == 1
 
 
-def test_where_nobody_is_logged_in_the_training_ends(tmp_path, wandb):
+def test_where_nobody_is_logged_in_it_is_reported_and_the_training_goes_on(tmp_path, wandb, caplog):
     def init(**kwargs):
         raise PermissionError("no API key configured")
 
     wandb.init = init
-    with pytest.raises(PermissionError, match="no API key"):
-        TinyTrainer(cfg_of(tmp_path / "run")).train()
+    trainer = TinyTrainer(cfg_of(tmp_path / "run"))
+    trainer.train()
+    assert trainer.iter == trainer.max_iter
+    assert "the metrics of WandbWriter could not be written" in caplog.text and "no API key" in caplog.text
