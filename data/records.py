@@ -48,13 +48,16 @@ class SharedRecords(Items[T]):
         # Tensors, because torch moves them to shared memory when they are sent to a spawned process.
         self._buffer = torch.frombuffer(buffer.getbuffer(), dtype=torch.uint8) if ends[-1] else torch.empty(0).byte()
         self._ends = torch.tensor(ends, dtype=torch.int64)
-        self._views: tuple[np.ndarray, memoryview] | None = None
+        self._views: tuple[int, np.ndarray, memoryview] | None = None
 
     def item_at(self, index: int) -> T:
         """Return a new copy of a record."""
-        if self._views is None:  # made once in each process: a read of a tensor costs more than the record
-            self._views = self._ends.numpy(), self._buffer.numpy().data
-        ends, buffer = self._views
+        # The views are made once: to read a tensor costs more than a record. But torch moves both tensors to shared
+        # memory when they are sent to another process, and a view would still point to where they were.
+        place = self._ends.data_ptr() ^ self._buffer.data_ptr()
+        if self._views is None or self._views[0] != place:
+            self._views = place, self._ends.numpy(), self._buffer.numpy().data
+        _, ends, buffer = self._views
         return pickle.loads(buffer[ends[index] : ends[index + 1]])  # noqa: S301  # written by this process
 
     def __getstate__(self) -> dict[str, Any]:

@@ -112,3 +112,14 @@ def test_a_spawned_process_gets_the_same_memory():
     assert list(received.items) == RECORDS and records._buffer.is_shared() and list(records) == RECORDS
     received.items._buffer[-1] = 0
     assert records._buffer[-1] == 0
+
+
+def test_records_are_read_where_they_are_after_a_move_to_shared_memory():
+    records = SharedRecords([{"a": index, "b": "x" * 1000} for index in range(200)])
+    assert records[3]["a"] == 3
+    before = records._buffer.data_ptr()
+    records._buffer.share_memory_()
+    records._ends.share_memory_()
+    assert records._buffer.data_ptr() != before
+    other = SharedRecords([{"c": index} for index in range(20000)])  # likely where the buffer was
+    assert [record["a"] for record in records] == list(range(200)) and len(other) == 20000
