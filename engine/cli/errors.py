@@ -8,11 +8,13 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ..run.best_effort import FULL_DISK
+
 logger = logging.getLogger(__name__)
 
 
 # The disk or the quota is full, the file system is read-only, or the permission is missing.
-_OF_THE_SYSTEM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+_OF_THE_SYSTEM = (*FULL_DISK, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 @contextmanager
